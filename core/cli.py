@@ -1,0 +1,327 @@
+"""``prism ...``: the command line. Results go to standard output, progress and messages to standard error.
+
+Exit codes: 0 done, 2 the user's input, 3 something missing on the machine, 1 a bug. With ``--json`` the last
+line of standard output is one JSON object and nothing else is on standard output.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import pandas as pd
+import typer
+
+from core import console, doctor
+from core.analyses.registry import ANALYSES, analysis
+from core.errors import DamagedError, InputError, MachineError, PrismError, RecipeError, did_you_mean
+from core.recipe import Recipe, load_recipe, overrides_as_values
+from core.results import run_analysis
+from core.settings import Settings
+from core.store import Run, Store
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+bench_app = typer.Typer(no_args_is_help=True, help="Measure this machine against the floor and against peers.")
+app.add_typer(bench_app, name="bench")
+
+CacheDir = Annotated[Path | None, typer.Option("--cache-dir", help="Folder of runs [PRISM_CACHE_DIR, else ./cache].")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on standard output.")]
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's name in the cache directory, or its path.")]
+RecipeFile = Annotated[str, typer.Argument(metavar="RECIPE", help="A TOML file, or the name of one that ships.")]
+Overrides = Annotated[list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change one value.")]
+
+
+@app.command()
+def run(
+    recipe: RecipeFile,
+    overrides: Overrides = None,
+    device: Annotated[str | None, typer.Option(help="auto | cpu | cuda | mps")] = None,
+    replace: Annotated[bool, typer.Option(help="Discard a run of the same name made by another recipe.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan; load and write nothing.")] = False,
+    cache_dir: CacheDir = None,
+    as_json: Json = False,
+) -> None:
+    """Encode a recipe's text with its SAE into a run folder; stopped at any moment, it resumes."""
+    path = _recipe_path(recipe)
+    parsed = load_recipe(path, [*(overrides or []), *([f'encode.device="{device}"'] if device else [])])
+    store = _store(cache_dir)
+    if dry_run:
+        _show_plan(parsed, path.parent, store, as_json)
+        return
+    with console.ConsoleProgress() as progress:
+        made = _engine("run").run_recipe(parsed, path.parent, store, replace=replace, progress=progress)
+    if as_json:
+        console.print_json(_summary(made) | {"path": str(made.path)})
+    else:
+        console.print_pairs(f"run {made.name} is ready", _summary(made))
+        console.err.print("look at it with: prism dashboard" + (f" --cache-dir {cache_dir}" if cache_dir else ""))
+
+
+def _show_plan(recipe: Recipe, folder: Path, store: Store, as_json: bool) -> None:
+    plan = _engine("plan").plan_recipe(recipe, folder, store)
+    if as_json:
+        console.print_json(plan.as_dict())
+    else:
+        console.print_pairs(f"plan of {recipe.name} (nothing was loaded or written)", plan.lines())
+
+
+@app.command("list")
+def list_runs(cache_dir: CacheDir = None, as_json: Json = False) -> None:
+    """The runs of the cache directory, finished and unfinished."""
+    store = _store(cache_dir)
+    runs, problems = [], []
+    for name in store.names():
+        try:
+            runs.append(_summary(store.run(name)))
+        except DamagedError as error:
+            problems.append({"name": name, "problem": error.title})
+    if as_json:
+        console.print_json({"runs": runs, "damaged": problems, "unfinished": store.unfinished()})
+        return
+    if runs:
+        console.print_table(f"runs in {store.cache_dir}", runs)
+    else:
+        console.err.print(f"no runs in {store.cache_dir}: make one with `prism run RECIPE.toml` (see `prism recipes`)")
+    for problem in problems:
+        console.err.print(f"{problem['name']}: {problem['problem']}", markup=False)
+    for name in store.unfinished():
+        console.err.print(f"unfinished: {name} (run its recipe again to resume)", markup=False)
+
+
+@app.command()
+def show(run: RunName, cache_dir: CacheDir = None, as_json: Json = False) -> None:
+    """Everything a run says of itself: recipe, provenance, fidelity, counts, tables."""
+    opened = _store(cache_dir).open_run(run)
+    if as_json:
+        console.print_json(opened.manifest)
+        return
+    for section, values in opened.manifest.items():
+        if isinstance(values, dict):
+            console.print_pairs(section, values)
+        else:
+            console.print_pairs(section, {"": values})
+
+
+@app.command()
+def verify(run: RunName, cache_dir: CacheDir = None, as_json: Json = False) -> None:
+    """Compare every table with the hash written when it was made."""
+    opened = _store(cache_dir).open_run(run)
+    problems = opened.verify()
+    if as_json:
+        console.print_json({"run": opened.name, "whole": not problems, "problems": problems})
+        raise typer.Exit(DamagedError.exit_code if problems else 0)
+    if not problems:
+        console.out.print(f"run {opened.name} is whole: {len(opened.manifest['tables'])} tables as written")
+    else:
+        raise DamagedError(
+            f"run {opened.name!r} is damaged",
+            "\n".join(problems),
+            "copy it again, or make it anew with `prism run RECIPE.toml --replace`",
+        )
+
+
+@app.command()
+def query(
+    run: RunName,
+    feature: Annotated[int, typer.Option("--feature", help="Feature number.")],
+    top: Annotated[int, typer.Option(min=1, max=10_000, help="How many firings to print, strongest first.")] = 20,
+    out: Annotated[Path | None, typer.Option(help="Write all firings to this .csv or .parquet file.")] = None,
+    cache_dir: CacheDir = None,
+    as_json: Json = False,
+) -> None:
+    """One feature: its statistics and its strongest firings."""
+    opened = _store(cache_dir).open_run(run)
+    acts = opened.acts(feature)
+    rows = pd.DataFrame({"context": acts.context, "pos": acts.pos, "act": acts.act})
+    if out is not None:
+        _write_frame(rows, out)
+    strongest = rows.nlargest(top, "act", keep="first")
+    strongest = strongest.assign(str_token=opened.tokens_at(strongest["context"], strongest["pos"]))
+    table = opened.features()
+    stats = {k: v for k, v in table[table["feature"] == feature].iloc[0].items() if v == v and v is not None}
+    if as_json:
+        console.print_json({"run": opened.name, "stats": stats, "firings": strongest.to_dict("records")})
+        return
+    console.print_pairs(f"feature {feature} of {opened.name}", stats)
+    console.print_table(
+        "strongest firings", strongest.assign(str_token=strongest["str_token"].map(repr)).to_dict("records")
+    )
+
+
+@app.command()
+def recipes(as_json: Json = False) -> None:
+    """The recipes that ship with the package; copy one and change it."""
+    shipped = {p.stem: str(p) for p in sorted(_shipped_recipes().glob("*.toml"))}
+    if as_json:
+        console.print_json(shipped)
+    else:
+        console.print_pairs("recipes that ship (prism run NAME)", shipped)
+
+
+@app.command()
+def dashboard(
+    cache_dir: CacheDir = None,
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8501,
+    headless: Annotated[bool, typer.Option(help="Do not open a browser window.")] = False,
+) -> None:
+    """Open the dashboard on the cache directory."""
+    import dashboard as package
+
+    page = Path(package.__file__).with_name("app.py")
+    environment = Settings.from_env().environment(cache_dir)
+    command = [sys.executable, "-m", "streamlit", "run", str(page), "--server.port", str(port)]
+    command += ["--server.headless", "true"] if headless else []
+    raise typer.Exit(subprocess.call(command, env=environment, cwd=page.parent.parent))
+
+
+@app.command()
+def analyze(
+    run: RunName,
+    name: Annotated[str, typer.Argument(metavar="ANALYSIS", help=f"One of: {', '.join(ANALYSES) or 'none yet'}.")],
+    params: Annotated[list[str] | None, typer.Option("--param", metavar="KEY=VALUE", help="Change one knob.")] = None,
+    cache_dir: CacheDir = None,
+    as_json: Json = False,
+) -> None:
+    """Compute one analysis of a run and store its result beside it."""
+    opened, chosen = _store(cache_dir).open_run(run), analysis(name)
+    with console.ConsoleProgress() as progress:
+        result = run_analysis(opened, chosen, overrides_as_values(params or []), progress)
+    if as_json:
+        console.print_json({"path": str(result.path)} | result.manifest)
+    else:
+        rows = {table: f"{entry['n_rows']} rows" for table, entry in result.manifest["tables"].items()}
+        console.print_pairs(f"{chosen.title}: {chosen.question}", rows | {"stored in": result.path})
+
+
+@bench_app.command("encode")
+def bench_encode(
+    recipe: RecipeFile,
+    overrides: Overrides = None,
+    n_contexts: Annotated[int, typer.Option(min=1, help="How many contexts to time.")] = 64,
+    as_json: Json = False,
+) -> None:
+    """Tokens per second of the encode beside this machine's own matmul rate on the same shapes."""
+    path = _recipe_path(recipe)
+    result = _engine("bench").bench_encode(load_recipe(path, overrides), path.parent, n_contexts=n_contexts)
+    if as_json:
+        console.print_json(result)
+    else:
+        console.print_pairs("encode, all of it against the matmuls alone", result)
+
+
+@app.command("doctor")
+def check_machine(cache_dir: CacheDir = None, as_json: Json = False) -> None:
+    """What this machine has and lacks."""
+    findings = doctor.findings(_store(cache_dir))
+    if as_json:
+        console.print_json({"findings": findings})
+    else:
+        console.print_table("this machine", findings)
+    missing = [f for f in findings if f["state"] == "missing"]
+    if missing:
+        raise MachineError(
+            f"{len(missing)} thing{'s are' if len(missing) > 1 else ' is'} missing",
+            "\n".join(f"{f['what']}: {f['found']}" for f in missing),
+            "\n".join(f["remedy"] for f in missing if f["remedy"]),
+        )
+
+
+# --- shared by the commands ---------------------------------------------------------------------------
+
+
+def _store(cache_dir: Path | None) -> Store:
+    return Store((cache_dir or Settings.from_env().cache_dir).resolve())
+
+
+def _shipped_recipes() -> Path:
+    return Path(__file__).with_name("recipes")
+
+
+def _recipe_path(recipe: str) -> Path:
+    """The file named, or the shipped recipe of that name."""
+    path = Path(recipe)
+    if path.is_file() or path.suffix == ".toml":
+        return path
+    shipped = _shipped_recipes()
+    names = sorted(p.stem for p in shipped.glob("*.toml"))
+    if recipe not in names:
+        raise RecipeError(
+            f"there is no recipe {recipe!r}",
+            did_you_mean(recipe, names) or f"recipes that ship: {', '.join(names)}",
+            "name a TOML file, or one of `prism recipes`",
+        )
+    return shipped / f"{recipe}.toml"
+
+
+def _engine(module: str) -> Any:
+    """A module of the engine, or the command that installs what it needs."""
+    import importlib
+
+    try:
+        return importlib.import_module(f"core.engine.{module}")
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] == "core":
+            raise
+        raise MachineError(
+            f"this command runs a model and needs the package {error.name!r}",
+            "only the base install, which reads and draws, is here",
+            "pip install 'sae-prism[model]'  (in a checkout: make install)",
+        ) from error
+
+
+def _summary(run: Run) -> dict[str, Any]:
+    manifest = run.manifest
+    fidelity = manifest["fidelity"]
+    return {
+        "name": run.name,
+        "model": manifest["model"]["name"],
+        "sae": manifest["sae"].get("sae_id") or manifest["recipe"]["sae"].get("path"),
+        "features": manifest["counts"]["n_features"],
+        "contexts": manifest["corpus"]["n_contexts"],
+        "tokens": manifest["corpus"]["n_tokens"],
+        "firings": manifest["counts"]["n_firings"],
+        "fidelity": fidelity["verdict"],
+        "explained_variance": round(fidelity["explained_variance"], 3),
+        "l0": round(fidelity["l0"], 2),
+    }
+
+
+def _write_frame(frame: Any, path: Path) -> None:
+    """A download: csv or parquet by the file's ending."""
+    writers = {".csv": lambda: frame.to_csv(path, index=False), ".parquet": lambda: frame.to_parquet(path, index=False)}
+    if path.suffix not in writers:
+        raise InputError(
+            f"cannot write {path.name!r}", "the ending decides: .csv or .parquet", f"--out {path.stem}.csv"
+        )
+    try:
+        writers[path.suffix]()
+    except OSError as error:
+        raise MachineError(f"could not write {path}", str(error), "choose another --out") from error
+
+
+def main() -> None:
+    """Entry point: every PrismError becomes three lines and its exit code."""
+    try:
+        sys.exit(app(standalone_mode=False) or 0)  # click returns the code of typer.Exit here
+    except PrismError as error:
+        if "--json" in sys.argv:
+            console.print_json(error.as_dict())
+        console.print_error(error)
+        sys.exit(error.exit_code)
+    except typer.Abort:
+        sys.exit(130)
+    except KeyboardInterrupt:
+        console.err.print("stopped; the same command goes on from here")
+        sys.exit(130)
+    except Exception as error:
+        show = getattr(error, "show", None)  # click's usage errors print themselves
+        if show is None:
+            raise
+        show(file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""Reading and writing parquet so that damage is noticed: page checksums are written and always verified.
+
+A plain parquet file reads most flipped bits back silently wrong; pyarrow verifies checksums when asked,
+polars and duckdb never do, so every read of a run goes through this module.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from core.errors import DamagedError
+from core.tables import TableSpec
+
+MAX_CELLS = 4_000_000_000  # rows x columns a footer may announce: parquet footers of strangers lie
+
+
+@contextmanager
+def open_writer(path: Path, spec: TableSpec, row_group_size: int | None = None) -> Iterator[ChunkWriter]:
+    """A writer that cuts whatever tables it is given into row groups of exactly ``spec.row_group_size`` rows."""
+    writer = ChunkWriter(path, spec, row_group_size or spec.row_group_size)
+    try:
+        yield writer
+        writer.flush()
+    finally:
+        writer.close()
+
+
+class ChunkWriter:
+    """Streams tables into one file with row groups of constant size, so that row number gives row group."""
+
+    def __init__(self, path: Path, spec: TableSpec, row_group_size: int) -> None:
+        self.spec, self.size = spec, row_group_size
+        self._waiting: list[pa.Table] = []
+        self._n_waiting = 0
+        self._writer = pq.ParquetWriter(path, spec.schema, **_write_options(spec))
+
+    def write(self, table: pa.Table) -> None:
+        self._waiting.append(self.spec.check(table))
+        self._n_waiting += table.num_rows
+        if self._n_waiting >= self.size:
+            self._write_whole_groups()
+
+    def _write_whole_groups(self) -> None:
+        table = pa.concat_tables(self._waiting)
+        whole = table.num_rows // self.size * self.size
+        self._writer.write_table(table.slice(0, whole), row_group_size=self.size)
+        self._waiting, self._n_waiting = [table.slice(whole)], table.num_rows - whole
+
+    def flush(self) -> None:
+        if self._n_waiting:
+            self._writer.write_table(pa.concat_tables(self._waiting), row_group_size=self.size)
+            self._waiting, self._n_waiting = [], 0
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+def write_table(path: Path, table: pa.Table, spec: TableSpec) -> None:
+    """Write one table that fits in memory, checked against its spec, to ``path`` (not atomic: see store)."""
+    with open_writer(path, spec) as writer:
+        writer.write(table)
+
+
+def _write_options(spec: TableSpec) -> dict[str, object]:
+    """zstd everywhere; sorted ids delta-coded and floats byte-split, which halves the activations table."""
+    delta = [c.name for c in spec.columns if pa.types.is_integer(c.type) and c.type.bit_width >= 32]
+    split = [c.name for c in spec.columns if pa.types.is_floating(c.type)]
+    encoding = dict.fromkeys(delta, "DELTA_BINARY_PACKED") | dict.fromkeys(split, "BYTE_STREAM_SPLIT")
+    text = [c.name for c in spec.columns if pa.types.is_string(c.type)]
+    small = [c.name for c in spec.columns if pa.types.is_integer(c.type) and c.type.bit_width < 32]
+    return {
+        "compression": "zstd",
+        "write_page_checksum": True,
+        "use_dictionary": text + small or False,
+        "column_encoding": encoding or None,
+        "write_statistics": True,
+    }
+
+
+def open_file(path: Path) -> pq.ParquetFile:
+    """An open parquet file that verifies page checksums on every read."""
+    try:
+        file = pq.ParquetFile(path, page_checksum_verification=True)
+    except FileNotFoundError:
+        raise damaged(path, "the file is missing") from None
+    except (OSError, pa.ArrowException) as error:
+        raise damaged(path, str(error)) from error
+    if file.metadata.num_rows * file.metadata.num_columns > MAX_CELLS:
+        raise damaged(path, f"its footer announces {file.metadata.num_rows} rows")
+    return file
+
+
+def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
+    """Read a whole table, verified."""
+    with open_file(path) as file, reporting(path):
+        return file.read(columns=columns)
+
+
+def read_row_groups(file: pq.ParquetFile, path: Path, groups: Iterable[int], columns: list[str]) -> pa.Table:
+    """Read some row groups of an open file, verified; ``path`` only names it in errors."""
+    with reporting(path):
+        return file.read_row_groups(list(groups), columns=columns, use_threads=False)
+
+
+@contextmanager
+def reporting(path: Path) -> Iterator[None]:
+    """Turn whatever pyarrow says about broken bytes into a DamagedError naming the file and the remedy."""
+    try:
+        yield
+    except (OSError, pa.ArrowException, UnicodeDecodeError, ValueError) as error:
+        raise damaged(path, str(error)) from error
+
+
+def damaged(path: Path, why: str) -> DamagedError:
+    run = next((p.name for p in path.parents if (p / "run.json").exists()), path.parent.name)
+    return DamagedError(
+        f"the table {path.name} of run {run!r} is damaged",
+        f"{path}: {why}",
+        f"see what else is wrong with `prism verify {run}`, then copy the run again or encode it anew with "
+        f"`prism run RECIPE.toml --replace`",
+    )
+
+
+def sha256(path: Path) -> str:
+    """Hex digest of a file's bytes."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the files of a folder and their names durable before it is renamed into place."""
+    for path in [p for p in folder.rglob("*") if p.is_file()] + [folder]:
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

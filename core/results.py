@@ -1,0 +1,110 @@
+"""Results: what one analysis made of a run, ``<run>/<analysis>/<key>/`` with a manifest and its own tables.
+
+The key is a hash of everything that could change a number, so the same question is answered once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import platform
+import shutil
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from core import parquet
+from core.analyses.base import Analysis, Progress, Silent
+from core.errors import NotFoundError, RecipeError
+from core.recipe import structure
+from core.store import Run, table_entry, write_json
+from core.tables import TableSpec
+
+MANIFEST = "manifest.json"
+PACKAGES = ("sae-prism", "numpy", "scipy", "pandas", "pyarrow", "numba")
+
+
+@dataclass(frozen=True)
+class Result:
+    """One stored result, read lazily."""
+
+    path: Path
+
+    @cached_property
+    def manifest(self) -> dict[str, Any]:
+        """analysis, version, params, inputs (hashes), packages, created_at, seconds, tables."""
+        return json.loads((self.path / MANIFEST).read_text(encoding="utf-8"))
+
+    def table(self, name: str, columns: list[str] | None = None) -> pd.DataFrame:
+        """One of the result's tables as a frame."""
+        return parquet.read_table(self.path / f"{name}.parquet", columns).to_pandas()
+
+
+def results(run: Run, analysis: str) -> list[Result]:
+    """The run's results of one analysis, newest first."""
+    found = [Result(p.parent) for p in (run.path / analysis).glob(f"*/{MANIFEST}")]
+    return sorted(found, key=lambda r: r.manifest["created_at"], reverse=True)
+
+
+def require_result(run: Run, analysis: Analysis) -> Result:
+    """The newest result of an analysis, or the command that makes one."""
+    found = results(run, analysis.key)
+    if not found:
+        raise NotFoundError(
+            f"{analysis.title} has not been computed for the run {run.name!r}",
+            analysis.question,
+            f"prism analyze {run.name} {analysis.key}",
+        )
+    return found[0]
+
+
+def run_analysis(run: Run, analysis: Analysis, values: dict[str, Any], progress: Progress | None = None) -> Result:
+    """Compute an analysis with the parameters given, or return the stored result of the very same question."""
+    params: Any = structure(values, analysis.params, f"parameters of {analysis.key}", RecipeError)
+    identity = _identity(run, analysis, params)
+    target = run.path / analysis.key / hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+    if (target / MANIFEST).exists():
+        return Result(target)
+    started = time.monotonic()
+    tables = analysis.compute(run, params, progress or Silent())
+    return _write(target, identity, tables, time.monotonic() - started)
+
+
+def _identity(run: Run, analysis: Analysis, params: Any) -> dict[str, Any]:
+    """Everything that could change a number, and nothing else."""
+    known = run.manifest["tables"]
+    hashes = {name: known[name]["sha256"] for name in analysis.inputs if name in known}
+    return {
+        "analysis": analysis.key,
+        "version": analysis.version,
+        "params": dataclasses.asdict(params),
+        "inputs": hashes,
+    }
+
+
+def _write(target: Path, identity: dict[str, Any], tables: dict[TableSpec, Any], seconds: float) -> Result:
+    """Tables first, manifest last, one rename."""
+    partial = target.with_name(f".partial-{target.name}-{os.getpid()}")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    for spec, table in tables.items():
+        parquet.write_table(partial / f"{spec.name}.parquet", table, spec)
+    manifest = identity | {
+        "created_at": datetime.now(UTC).isoformat(timespec="microseconds"),
+        "seconds": round(seconds, 3),
+        "packages": {name: version(name) for name in PACKAGES},
+        "python": platform.python_version(),
+        "tables": {spec.name: table_entry(partial / f"{spec.name}.parquet") for spec in tables},
+    }
+    write_json(partial / MANIFEST, manifest)
+    parquet.sync_folder(partial)
+    partial.rename(target)
+    return Result(target)

@@ -1,0 +1,358 @@
+"""Runs on disk: find them, read them, check them, write them atomically.
+
+``<cache-dir>/<run name>/`` holds ``run.json`` and the run's tables. A folder without ``run.json`` does not
+exist: writing happens in ``<cache-dir>/.partial-<name>``, the manifest comes last, one rename ends it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from core import parquet
+from core.errors import DamagedError, InputError, NotFoundError, did_you_mean
+from core.recipe import NAME
+from core.tables import (
+    ACTIVATION_INDEX,
+    CONTEXTS,
+    FEATURES,
+    HISTOGRAMS,
+    LABELS,
+    NEAR_MISSES,
+    NEIGHBOURS,
+    VOCABULARY,
+)
+
+FORMAT = 1
+MANIFEST = "run.json"
+
+
+@dataclass(frozen=True)
+class Store:
+    """All runs of one cache directory. A run is named, never given by a path, except by ``open_run``."""
+
+    cache_dir: Path
+
+    def names(self) -> list[str]:
+        """Names of the complete runs, sorted."""
+        if not self.cache_dir.is_dir():
+            return []
+        return sorted(p.parent.name for p in self.cache_dir.glob(f"*/{MANIFEST}") if NAME.fullmatch(p.parent.name))
+
+    def unfinished(self) -> list[str]:
+        """Names of runs that were started and neither finished nor discarded."""
+        return sorted(p.name.removeprefix(".partial-") for p in self.cache_dir.glob(".partial-*") if p.is_dir())
+
+    def run(self, name: str) -> Run:
+        """The run of that name; NotFoundError with the nearest names otherwise."""
+        if name not in self.names():
+            known = self.names()
+            raise NotFoundError(
+                f"there is no run {name!r}",
+                did_you_mean(name, known) or f"runs in {self.cache_dir}: {', '.join(known) or 'none'}",
+                "list them with `prism list`, or make one with `prism run RECIPE.toml`",
+            )
+        return Run(self.cache_dir / name)
+
+    def open_run(self, name_or_path: str) -> Run:
+        """For the command line only: a run's name in the cache directory, or the path of its folder."""
+        path = Path(name_or_path)
+        return Run(path.resolve()) if (path / MANIFEST).is_file() else self.run(name_or_path)
+
+    def partial(self, name: str) -> Path:
+        """Where a run is being written."""
+        return self.cache_dir / f".partial-{name}"
+
+    def publish(self, name: str) -> Run:
+        """Put a finished partial folder in its place with one rename; an old run of that name goes."""
+        target, old = self.cache_dir / name, self.cache_dir / f".old-{name}"
+        parquet.sync_folder(self.partial(name))
+        shutil.rmtree(old, ignore_errors=True)
+        if target.exists():
+            target.rename(old)
+        self.partial(name).rename(target)
+        shutil.rmtree(old, ignore_errors=True)
+        return Run(target)
+
+
+@dataclass(frozen=True)
+class FeatureActs:
+    """All firings of one feature, sorted by context, pos. Arrays of equal length ``[n_firings]``."""
+
+    context: np.ndarray  # int32
+    pos: np.ndarray  # int16
+    act: np.ndarray  # float32, SAE units
+
+
+@dataclass(frozen=True)
+class FeatureBlock:
+    """The firings of consecutive encoded features: feature ``features[i]`` owns rows ``ptr[i] : ptr[i + 1]``."""
+
+    features: np.ndarray  # int32 [n]
+    ptr: np.ndarray  # int64 [n + 1]
+    context: np.ndarray  # int32 [rows]
+    pos: np.ndarray  # int16 [rows]
+    act: np.ndarray  # float32 [rows]
+
+
+@dataclass(frozen=True)
+class FlatContexts:
+    """All tokens of a run: context ``c`` owns ``token_ids[ptr[c] : ptr[c + 1]]``, special tokens included."""
+
+    ptr: np.ndarray  # int64 [n_contexts + 1]
+    token_ids: np.ndarray  # int32 [n_positions]
+    document: np.ndarray  # int32 [n_contexts]
+
+
+class Run:
+    """One model x SAE x corpus on disk, read lazily. Safe to share between threads."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.name = path, path.name
+        self._lock = threading.Lock()
+        self._files: dict[str, pq.ParquetFile] = {}
+
+    @cached_property
+    def manifest(self) -> dict[str, Any]:
+        """``run.json``: recipe, provenance, sae, model, corpus, fidelity, counts, tables."""
+        try:
+            manifest = json.loads((self.path / MANIFEST).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise DamagedError(
+                f"run {self.name!r} has no readable {MANIFEST}",
+                str(error),
+                f"copy the run again, or `prism run RECIPE.toml --replace` to make {self.name!r} anew",
+            ) from error
+        if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+            found = manifest.get("format") if isinstance(manifest, dict) else manifest
+            raise DamagedError(
+                f"run {self.name!r} is of another format",
+                f"expected {FORMAT}, found {found}",
+                "encode it anew",
+            )
+        return manifest
+
+    # --- whole tables -------------------------------------------------------------------------------
+
+    def table(self, name: str, columns: list[str] | None = None) -> pd.DataFrame:
+        """A whole small table as a frame."""
+        return parquet.read_table(self.path / f"{name}.parquet", columns).to_pandas()
+
+    @cached_property
+    def str_tokens(self) -> np.ndarray:
+        """``[n_vocabulary]`` object array: how each token id reads."""
+        frame = self.table(VOCABULARY.name, ["str_token"])
+        return frame["str_token"].to_numpy(dtype=object)
+
+    @cached_property
+    def special_ids(self) -> frozenset[int]:
+        """Token ids that are masked everywhere."""
+        frame = self.table(VOCABULARY.name, ["token_id", "is_special"])
+        return frozenset(frame.loc[frame["is_special"], "token_id"].tolist())
+
+    def features(self) -> pd.DataFrame:
+        """The feature table with the first label of each feature as column ``label`` ("" without one)."""
+        frame = self.table(FEATURES.name)
+        first = self.labels().drop_duplicates("feature").set_index("feature")["label"]
+        return frame.assign(label=frame["feature"].map(first).fillna("").astype(str))
+
+    def labels(self) -> pd.DataFrame:
+        """All labels; an empty frame when the run has none."""
+        if not (self.path / f"{LABELS.name}.parquet").exists():
+            return LABELS.schema.empty_table().to_pandas()
+        return self.table(LABELS.name)
+
+    # --- one feature --------------------------------------------------------------------------------
+
+    @cached_property
+    def _index(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        frame = self.table(ACTIVATION_INDEX.name)
+        feature, first_row, n_firings = (frame[c].to_numpy() for c in ACTIVATION_INDEX.schema.names)
+        return feature, first_row, n_firings
+
+    @property
+    def encoded_features(self) -> np.ndarray:
+        """``[n_features]`` int32, ascending: the features this run encoded."""
+        return self._index[0]
+
+    def require_feature(self, feature: int) -> int:
+        """The feature itself if this run encoded it; otherwise an error that says what it did encode."""
+        d_sae, known = self.manifest["sae"]["d_sae"], self.encoded_features
+        if not 0 <= feature < d_sae:
+            raise NotFoundError(
+                f"there is no feature {feature}",
+                f"this SAE has features 0 to {d_sae - 1}",
+                "choose one of those",
+            )
+        if known[min(int(np.searchsorted(known, feature)), len(known) - 1)] != feature:
+            near = known[np.argsort(np.abs(known.astype(np.int64) - feature))[:5]].tolist()
+            raise NotFoundError(
+                f"feature {feature} was not encoded in this run",
+                f"{len(known)} of {d_sae} features were; nearest numbers: {near}",
+                'encode it too: encode.features = "all" in the recipe',
+            )
+        return feature
+
+    def acts(self, feature: int) -> FeatureActs:
+        """All firings of a feature by reading only the row groups that hold them."""
+        features, first_row, n_firings = self._index
+        i = int(np.searchsorted(features, self.require_feature(feature)))
+        table = self._rows("activations", int(first_row[i]), int(n_firings[i]), ["context", "pos", "act"])
+        context, pos, act = (table[c].to_numpy() for c in ("context", "pos", "act"))
+        return FeatureActs(context, pos, act.astype(np.float32))
+
+    def near_misses(self, feature: int) -> pd.DataFrame:
+        """The feature's rows of ``near_misses``, highest first."""
+        return self._rows_of(NEAR_MISSES.name, feature)
+
+    def neighbours(self, feature: int) -> pd.DataFrame:
+        """The feature's rows of ``neighbours``, nearest first."""
+        return self._rows_of(NEIGHBOURS.name, feature)
+
+    def histograms(self, feature: int) -> pd.DataFrame:
+        """The feature's rows of ``histograms``; empty without firings."""
+        return self._rows_of(HISTOGRAMS.name, feature)
+
+    def blocks(self, max_rows: int = 4_000_000) -> Iterator[FeatureBlock]:
+        """All activations in order of feature, in blocks of whole features of at most ``max_rows`` rows.
+
+        A feature with more firings than ``max_rows`` comes alone in a larger block.
+        """
+        features, first_row, n_firings = self._index
+        start = 0
+        while start < len(features):
+            ends = np.cumsum(n_firings[start:])
+            stop = start + max(1, int(np.searchsorted(ends, max_rows, side="right")))
+            n = int(n_firings[start:stop].sum())
+            table = self._rows("activations", int(first_row[start]), n, ["context", "pos", "act"])
+            ptr = np.concatenate([[0], np.cumsum(n_firings[start:stop])])
+            context, pos, act = (table[c].to_numpy() for c in ("context", "pos", "act"))
+            yield FeatureBlock(features[start:stop], ptr, context, pos, act.astype(np.float32))
+            start = stop
+
+    def flat_contexts(self) -> FlatContexts:
+        """Every context's tokens end to end: 4 bytes a token in memory, for statistics over the whole run."""
+        table = parquet.read_table(self.path / f"{CONTEXTS.name}.parquet", ["document", "token_ids"])
+        ids = table["token_ids"].combine_chunks()
+        return FlatContexts(
+            ptr=np.asarray(ids.offsets, dtype=np.int64),
+            token_ids=np.asarray(ids.values, dtype=np.int32),
+            document=table["document"].to_numpy(),
+        )
+
+    # --- contexts -----------------------------------------------------------------------------------
+
+    def contexts(self, ids: np.ndarray | list[int]) -> pd.DataFrame:
+        """Rows of ``contexts`` in the order asked for (repeats allowed), read by row group."""
+        wanted = np.asarray(ids, dtype=np.int64)
+        if not len(wanted):
+            return CONTEXTS.schema.empty_table().to_pandas()
+        file, path = self._open(CONTEXTS.name)
+        size = CONTEXTS.row_group_size
+        groups = np.unique(wanted // size)
+        with self._lock:
+            table = parquet.read_row_groups(file, path, groups.tolist(), CONTEXTS.schema.names)
+        have = table["context"].to_numpy()
+        return table.take(pa.array(np.searchsorted(have, wanted))).to_pandas()
+
+    def tokens_at(self, contexts: Sequence[int], positions: Sequence[int]) -> list[str]:
+        """The str_token at each (context, pos)."""
+        rows = self.contexts(np.asarray(contexts))
+        ids = [ids[pos] for ids, pos in zip(rows["token_ids"], positions, strict=True)]
+        return self.str_tokens[np.asarray(ids, dtype=np.int64)].tolist()
+
+    # --- reading by row -----------------------------------------------------------------------------
+
+    def _open(self, name: str) -> tuple[pq.ParquetFile, Path]:
+        path = self.path / f"{name}.parquet"
+        with self._lock:
+            if name not in self._files:
+                self._files[name] = parquet.open_file(path)
+            return self._files[name], path
+
+    def _rows(self, name: str, first: int, n: int, columns: list[str]) -> pa.Table:
+        """Rows ``first .. first + n`` of a table whose row groups all have the first one's size."""
+        file, path = self._open(name)
+        if not n:
+            return file.schema_arrow.empty_table().select(columns)
+        size = file.metadata.row_group(0).num_rows
+        groups = range(first // size, (first + n - 1) // size + 1)
+        with self._lock:
+            table = parquet.read_row_groups(file, path, groups, columns)
+        start = first - groups[0] * size
+        if table.num_rows < start + n:
+            raise parquet.damaged(path, f"rows {first} to {first + n} are beyond its end")
+        return table.slice(start, n)
+
+    def _rows_of(self, name: str, feature: int) -> pd.DataFrame:
+        """All rows of one feature in a table sorted by feature, found by the row groups' statistics."""
+        self.require_feature(feature)
+        file, path = self._open(name)
+        groups = [g for g, (lo, hi) in enumerate(self._bounds(name)) if lo <= feature <= hi]
+        if not groups:
+            return file.schema_arrow.empty_table().to_pandas()
+        with self._lock:
+            table = parquet.read_row_groups(file, path, groups, file.schema_arrow.names)
+        return table.filter(pc.equal(table["feature"], feature)).to_pandas()
+
+    def _bounds(self, name: str) -> list[tuple[int, int]]:
+        file, _ = self._open(name)
+        meta = file.metadata
+        stats = [meta.row_group(g).column(0).statistics for g in range(meta.num_row_groups)]
+        return [(s.min, s.max) for s in stats]
+
+    # --- checking -----------------------------------------------------------------------------------
+
+    def verify(self) -> list[str]:
+        """Every way in which the run is not what was written, as sentences; an empty list when whole."""
+        problems: list[str] = []
+        for name, entry in self.manifest["tables"].items():
+            path = self.path / entry["file"]
+            if not path.is_file():
+                problems.append(f"{entry['file']} is missing")
+            elif path.stat().st_size != entry["bytes"]:
+                problems.append(f"{entry['file']} has {path.stat().st_size} bytes, expected {entry['bytes']}")
+            elif parquet.sha256(path) != entry["sha256"]:
+                problems.append(f"{entry['file']} differs from what was written (sha256 of table {name})")
+        return problems
+
+
+def table_entry(path: Path) -> dict[str, Any]:
+    """What the manifest says of one written table."""
+    with parquet.open_file(path) as file:
+        n_rows = file.metadata.num_rows
+    return {"file": path.name, "n_rows": n_rows, "bytes": path.stat().st_size, "sha256": parquet.sha256(path)}
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON so that a reader sees the old file or the new one, never half of it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with temporary.open("w", encoding="utf-8") as stream:
+        json.dump(value, stream, indent=1, ensure_ascii=False, allow_nan=False)
+        stream.flush()
+        os.fsync(stream.fileno())
+    temporary.replace(path)
+
+
+def check_name(name: str) -> str:
+    """A name that may become a file or folder name; anything else is refused."""
+    if not NAME.fullmatch(name):
+        raise InputError(
+            f"{name!r} cannot be used as a name",
+            "lower-case letters, digits, . _ - and at most 64",
+            "choose another",
+        )
+    return name
