@@ -1,7 +1,8 @@
 """Reading and writing parquet so that damage is noticed: page checksums are written and always verified.
 
 A plain parquet file reads most flipped bits back silently wrong; pyarrow verifies checksums when asked,
-polars and duckdb never do, so every read of a run goes through this module.
+polars and duckdb never do, so every read of a run goes through this module. Checksums cover pages, not the
+footer, where one flipped bit hides rows or ends the process inside pyarrow: ``footer_sha256`` covers that.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ from core.errors import DamagedError
 from core.tables import TableSpec
 
 MAX_CELLS = 4_000_000_000  # rows x columns a footer may announce: parquet footers of strangers lie
+MAX_READ_CELLS = 500_000_000  # values read at once; a small file may hold more than fits in memory
+
+UNREADABLE = (OSError, pa.ArrowException, ValueError, KeyError, IndexError)  # what pyarrow says of broken bytes
 
 
 @contextmanager
@@ -84,29 +88,49 @@ def _write_options(spec: TableSpec) -> dict[str, object]:
     }
 
 
-def open_file(path: Path) -> pq.ParquetFile:
-    """An open parquet file that verifies page checksums on every read."""
+def open_file(path: Path, footer: str | None = None) -> pq.ParquetFile:
+    """An open parquet file that verifies page checksums on every read.
+
+    ``footer`` is what ``footer_sha256`` said when the file was written; None: not known, not checked.
+    """
     try:
+        if footer is not None and footer_sha256(path) != footer:
+            raise damaged(path, "its footer is not the one that was written")
         file = pq.ParquetFile(path, page_checksum_verification=True)
     except FileNotFoundError:
         raise damaged(path, "the file is missing") from None
-    except (OSError, pa.ArrowException) as error:
+    except UNREADABLE as error:
         raise damaged(path, str(error)) from error
     if file.metadata.num_rows * file.metadata.num_columns > MAX_CELLS:
         raise damaged(path, f"its footer announces {file.metadata.num_rows} rows")
     return file
 
 
-def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
-    """Read a whole table, verified."""
-    with open_file(path) as file, reporting(path):
-        return file.read(columns=columns)
+def read_table(path: Path, columns: list[str] | None = None, footer: str | None = None) -> pa.Table:
+    """Read a whole table, verified; ``footer`` as in ``open_file``."""
+    with open_file(path, footer) as file, reporting(path):
+        return _read(file, path, range(file.metadata.num_row_groups), columns or file.schema_arrow.names, threads=True)
 
 
 def read_row_groups(file: pq.ParquetFile, path: Path, groups: Iterable[int], columns: list[str]) -> pa.Table:
     """Read some row groups of an open file, verified; ``path`` only names it in errors."""
     with reporting(path):
-        return file.read_row_groups(list(groups), columns=columns, use_threads=False)
+        return _read(file, path, groups, columns, threads=False)
+
+
+def _read(file: pq.ParquetFile, path: Path, groups: Iterable[int], columns: list[str], threads: bool) -> pa.Table:
+    wanted, have = list(groups), file.schema_arrow.names
+    missing = [name for name in columns if name not in have]  # pyarrow leaves them out without a word
+    if missing:
+        raise damaged(path, f"it lacks the columns {', '.join(missing)}")
+    parts = [file.metadata.row_group(g) for g in wanted]
+    if any(pa.types.is_nested(kind) for kind in file.schema_arrow.types):  # a row may hold any number of values
+        n_values = sum(part.column(c).num_values for part in parts for c in range(part.num_columns))
+    else:
+        n_values = sum(part.num_rows for part in parts) * len(columns)
+    if n_values > MAX_READ_CELLS:
+        raise damaged(path, f"its footer announces {n_values} values to be read at once")
+    return file.read_row_groups(wanted, columns=columns, use_threads=threads)
 
 
 @contextmanager
@@ -114,7 +138,7 @@ def reporting(path: Path) -> Iterator[None]:
     """Turn whatever pyarrow says about broken bytes into a DamagedError naming the file and the remedy."""
     try:
         yield
-    except (OSError, pa.ArrowException, UnicodeDecodeError, ValueError) as error:
+    except UNREADABLE as error:
         raise damaged(path, str(error)) from error
 
 
@@ -126,6 +150,16 @@ def damaged(path: Path, why: str) -> DamagedError:
         f"see what else is wrong with `prism verify {run}`, then copy the run again or encode it anew with "
         f"`prism run RECIPE.toml --replace`",
     )
+
+
+def footer_sha256(path: Path) -> str:
+    """Hex digest of a parquet file's end: schema, statistics and places of the pages, which no checksum covers."""
+    with path.open("rb") as stream:
+        size = stream.seek(0, os.SEEK_END)
+        stream.seek(max(0, size - 8))
+        length = int.from_bytes(stream.read(4), "little")
+        stream.seek(max(0, size - 8 - length))
+        return hashlib.sha256(stream.read()).hexdigest()
 
 
 def sha256(path: Path) -> str:

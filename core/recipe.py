@@ -22,6 +22,14 @@ from core.errors import PrismError, RecipeError, did_you_mean
 T = TypeVar("T")
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 CORPUS_SUFFIXES = (".txt", ".json", ".jsonl", ".csv", ".parquet")
+LEAST = {
+    "corpus.n_contexts": 1,
+    "corpus.n_tokens": 1,
+    "corpus.context_size": 2,
+    "corpus.seed": 0,
+    "encode.batch_tokens": 1,
+    "fidelity.n_contexts": 1,
+}
 
 
 @dataclass(frozen=True)
@@ -220,10 +228,21 @@ def _rule_breaks(values: dict[str, Any]) -> list[str]:
     name, sae, corpus = values.get("name"), values.get("sae"), values.get("corpus")
     if isinstance(name, str) and not NAME.fullmatch(name):
         breaks.append(f"{name!r} cannot name a run: lower-case letters, digits, . _ - and at most 64 @ name")
-    if isinstance(sae, dict) and not ({"release", "id"} <= sae.keys()) ^ ("path" in sae):
+    if isinstance(sae, dict) and sae.keys() & {"release", "id", "path"} not in ({"release", "id"}, {"path"}):
         breaks.append("give either release and id, or path @ sae")
     if isinstance(corpus, dict):
         breaks += _corpus_breaks(corpus)
+    return breaks + _too_small(values)
+
+
+def _too_small(values: dict[str, Any]) -> list[str]:
+    breaks: list[str] = []
+    for path, least in LEAST.items():
+        section, key = path.split(".")
+        part = values.get(section)
+        found = part.get(key) if isinstance(part, dict) else None
+        if type(found) is int and found < least:
+            breaks.append(f"must be {least} or more, found {found} @ {path}")
     return breaks
 
 
@@ -233,9 +252,6 @@ def _corpus_breaks(corpus: dict[str, Any]) -> list[str]:
         breaks.append("give either dataset or path @ corpus")
     if ("n_contexts" in corpus) == ("n_tokens" in corpus):
         breaks.append("give either n_contexts or n_tokens @ corpus")
-    for key in ("n_contexts", "n_tokens", "context_size"):
-        if type(corpus.get(key)) is int and corpus[key] < (2 if key == "context_size" else 1):
-            breaks.append(f"must be positive, found {corpus[key]} @ corpus.{key}")
     path = corpus.get("path")
     if isinstance(path, str) and not path.lower().endswith(CORPUS_SUFFIXES):
         breaks.append(f"must end in {', '.join(CORPUS_SUFFIXES)}, found {path!r} @ corpus.path")

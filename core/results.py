@@ -45,7 +45,8 @@ class Result:
 
     def table(self, name: str, columns: list[str] | None = None) -> pd.DataFrame:
         """One of the result's tables as a frame."""
-        return parquet.read_table(self.path / f"{name}.parquet", columns).to_pandas()
+        footer = self.manifest["tables"].get(name, {}).get("footer_sha256")
+        return parquet.read_table(self.path / f"{name}.parquet", columns, footer).to_pandas()
 
 
 def results(run: Run, analysis: str) -> list[Result]:

@@ -6,6 +6,7 @@ exist: writing happens in ``<cache-dir>/.partial-<name>``, the manifest comes la
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -33,11 +34,15 @@ from core.tables import (
     LABELS,
     NEAR_MISSES,
     NEIGHBOURS,
+    RUN_TABLES,
     VOCABULARY,
+    activations_spec,
 )
 
 FORMAT = 1
 MANIFEST = "run.json"
+SPECS = {spec.name: spec for spec in (*RUN_TABLES, LABELS)}
+SECTIONS = ("recipe", "provenance", "sae", "model", "corpus", "fidelity", "counts", "tables")
 
 
 @dataclass(frozen=True)
@@ -143,13 +148,30 @@ class Run:
                 f"expected {FORMAT}, found {found}",
                 "encode it anew",
             )
+        missing = [key for key in SECTIONS if not isinstance(manifest.get(key), dict)]
+        if missing or _seal(manifest) != manifest.get("seal"):
+            raise DamagedError(
+                f"the {MANIFEST} of run {self.name!r} is damaged",
+                f"it lacks {', '.join(missing)}" if missing else "it is not what was written",
+                f"copy the run again, or `prism run RECIPE.toml --replace` to make {self.name!r} anew",
+            )
         return manifest
+
+    def _footer(self, name: str) -> str | None:
+        """The digest of a table's footer; None while the run is being written and for labels, which change."""
+        if name == LABELS.name or not (self.path / MANIFEST).exists():
+            return None
+        return self.manifest["tables"].get(name, {}).get("footer_sha256")
 
     # --- whole tables -------------------------------------------------------------------------------
 
     def table(self, name: str, columns: list[str] | None = None) -> pd.DataFrame:
         """A whole small table as a frame."""
-        return parquet.read_table(self.path / f"{name}.parquet", columns).to_pandas()
+        path, spec = self.path / f"{name}.parquet", SPECS.get(name)
+        wanted = columns or (spec.schema.names if spec else None)
+        table = parquet.read_table(path, wanted, self._footer(name))
+        _check_schema(path, name, table.schema, wanted)
+        return table.to_pandas()
 
     @cached_property
     def str_tokens(self) -> np.ndarray:
@@ -167,7 +189,8 @@ class Run:
         """The feature table with the first label of each feature as column ``label`` ("" without one)."""
         frame = self.table(FEATURES.name)
         first = self.labels().drop_duplicates("feature").set_index("feature")["label"]
-        return frame.assign(label=frame["feature"].map(first).fillna("").astype(str))
+        labels = frame["feature"].map(first).astype(object)
+        return frame.assign(label=labels.where(labels.notna(), "").astype(str))
 
     def labels(self) -> pd.DataFrame:
         """All labels; an empty frame when the run has none."""
@@ -198,7 +221,7 @@ class Run:
                 "choose one of those",
             )
         if known[min(int(np.searchsorted(known, feature)), len(known) - 1)] != feature:
-            near = known[np.argsort(np.abs(known.astype(np.int64) - feature))[:5]].tolist()
+            near = known[np.argsort(np.abs(known.astype(np.int64) - feature), kind="stable")[:5]].tolist()
             raise NotFoundError(
                 f"feature {feature} was not encoded in this run",
                 f"{len(known)} of {d_sae} features were; nearest numbers: {near}",
@@ -210,7 +233,7 @@ class Run:
         """All firings of a feature by reading only the row groups that hold them."""
         features, first_row, n_firings = self._index
         i = int(np.searchsorted(features, self.require_feature(feature)))
-        table = self._rows("activations", int(first_row[i]), int(n_firings[i]), ["context", "pos", "act"])
+        table = self._firings(features[i : i + 1], int(first_row[i]), int(n_firings[i]))
         context, pos, act = (table[c].to_numpy() for c in ("context", "pos", "act"))
         return FeatureActs(context, pos, act.astype(np.float32))
 
@@ -237,7 +260,7 @@ class Run:
             ends = np.cumsum(n_firings[start:])
             stop = start + max(1, int(np.searchsorted(ends, max_rows, side="right")))
             n = int(n_firings[start:stop].sum())
-            table = self._rows("activations", int(first_row[start]), n, ["context", "pos", "act"])
+            table = self._firings(features[start:stop][n_firings[start:stop] > 0], int(first_row[start]), n)
             ptr = np.concatenate([[0], np.cumsum(n_firings[start:stop])])
             context, pos, act = (table[c].to_numpy() for c in ("context", "pos", "act"))
             yield FeatureBlock(features[start:stop], ptr, context, pos, act.astype(np.float32))
@@ -245,7 +268,8 @@ class Run:
 
     def flat_contexts(self) -> FlatContexts:
         """Every context's tokens end to end: 4 bytes a token in memory, for statistics over the whole run."""
-        table = parquet.read_table(self.path / f"{CONTEXTS.name}.parquet", ["document", "token_ids"])
+        path = self.path / f"{CONTEXTS.name}.parquet"
+        table = parquet.read_table(path, ["document", "token_ids"], self._footer(CONTEXTS.name))
         ids = table["token_ids"].combine_chunks()
         return FlatContexts(
             ptr=np.asarray(ids.offsets, dtype=np.int64),
@@ -261,6 +285,12 @@ class Run:
         if not len(wanted):
             return CONTEXTS.schema.empty_table().to_pandas()
         file, path = self._open(CONTEXTS.name)
+        n_contexts = file.metadata.num_rows
+        if not 0 <= wanted.min() <= wanted.max() < n_contexts:
+            beyond = int(wanted.min() if wanted.min() < 0 else wanted.max())
+            raise NotFoundError(
+                f"there is no context {beyond}", f"this run has contexts 0 to {n_contexts - 1}", "choose one of those"
+            )
         size = CONTEXTS.row_group_size
         groups = np.unique(wanted // size)
         with self._lock:
@@ -280,14 +310,19 @@ class Run:
         path = self.path / f"{name}.parquet"
         with self._lock:
             if name not in self._files:
-                self._files[name] = parquet.open_file(path)
+                file = parquet.open_file(path, self._footer(name))
+                _check_schema(path, name, file.schema_arrow)
+                self._files[name] = file
             return self._files[name], path
 
     def _rows(self, name: str, first: int, n: int, columns: list[str]) -> pa.Table:
         """Rows ``first .. first + n`` of a table whose row groups all have the first one's size."""
         file, path = self._open(name)
+        if not 0 <= first <= first + n <= file.metadata.num_rows:
+            raise parquet.damaged(path, f"rows {first} to {first + n} are beyond its end")
         if not n:
-            return file.schema_arrow.empty_table().select(columns)
+            with parquet.reporting(path):
+                return file.schema_arrow.empty_table().select(columns)
         size = file.metadata.row_group(0).num_rows
         groups = range(first // size, (first + n - 1) // size + 1)
         with self._lock:
@@ -297,6 +332,15 @@ class Run:
             raise parquet.damaged(path, f"rows {first} to {first + n} are beyond its end")
         return table.slice(start, n)
 
+    def _firings(self, features: np.ndarray, first: int, n: int) -> pa.Table:
+        """Rows of activations, which must begin with the first of ``features`` and end with the last."""
+        table = self._rows("activations", first, n, ["feature", "context", "pos", "act"])
+        if n and (table["feature"][0].as_py(), table["feature"][-1].as_py()) != (features[0], features[-1]):
+            raise parquet.damaged(
+                self.path / f"{ACTIVATION_INDEX.name}.parquet", f"rows {first} to {first + n} belong to other features"
+            )
+        return table
+
     def _rows_of(self, name: str, feature: int) -> pd.DataFrame:
         """All rows of one feature in a table sorted by feature, found by the row groups' statistics."""
         self.require_feature(feature)
@@ -305,13 +349,15 @@ class Run:
         if not groups:
             return file.schema_arrow.empty_table().to_pandas()
         with self._lock:
-            table = parquet.read_row_groups(file, path, groups, file.schema_arrow.names)
+            table = parquet.read_row_groups(file, path, groups, SPECS[name].schema.names)
         return table.filter(pc.equal(table["feature"], feature)).to_pandas()
 
     def _bounds(self, name: str) -> list[tuple[int, int]]:
         file, _ = self._open(name)
         meta = file.metadata
         stats = [meta.row_group(g).column(0).statistics for g in range(meta.num_row_groups)]
+        if not all(s is not None and s.has_min_max for s in stats):
+            raise parquet.damaged(self.path / f"{name}.parquet", "its footer has no statistics")
         return [(s.min, s.max) for s in stats]
 
     # --- checking -----------------------------------------------------------------------------------
@@ -330,11 +376,40 @@ class Run:
         return problems
 
 
+def _check_schema(path: Path, name: str, schema: pa.Schema, wanted: list[str] | None = None) -> None:
+    """Refuse a table of known name that lacks columns of its spec (of those ``wanted``) or has them of other types."""
+    wide = "act" in schema.names and schema.field("act").type == pa.float32()
+    spec = activations_spec("float32" if wide else "float16") if name == "activations" else SPECS.get(name)
+    for column in spec.columns if spec else ():
+        if wanted is None or column.name in wanted:
+            found = schema.field(column.name).type if column.name in schema.names else "nothing"
+            if found != column.type:
+                raise parquet.damaged(path, f"column {column.name!r} should be {column.type}, found {found}")
+
+
 def table_entry(path: Path) -> dict[str, Any]:
     """What the manifest says of one written table."""
     with parquet.open_file(path) as file:
         n_rows = file.metadata.num_rows
-    return {"file": path.name, "n_rows": n_rows, "bytes": path.stat().st_size, "sha256": parquet.sha256(path)}
+    return {
+        "file": path.name,
+        "n_rows": n_rows,
+        "bytes": path.stat().st_size,
+        "sha256": parquet.sha256(path),
+        "footer_sha256": parquet.footer_sha256(path),
+    }
+
+
+def write_sealed(folder: Path, manifest: dict[str, Any]) -> None:
+    """Write a run's ``run.json`` with its seal, so that a changed one is noticed."""
+    as_read_back = json.loads(json.dumps(manifest, allow_nan=False))
+    write_json(folder / MANIFEST, as_read_back | {"seal": _seal(as_read_back)})
+
+
+def _seal(manifest: dict[str, Any]) -> str:
+    """Hex digest of a manifest without its entry ``seal``."""
+    values = {key: value for key, value in manifest.items() if key != "seal"}
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -118,7 +118,7 @@ FEATURES = TableSpec(
         Column("n_contexts", i32, "contexts", "contexts with at least one firing"),
         Column("n_documents", i32, "documents", "documents with at least one firing"),
         Column("density", f64, "share", "n_firings / non-special positions"),
-        Column("density_lo", f64, "share", "lower end of the 95 % interval, bootstrap over documents"),
+        Column("density_lo", f64, "share", "95 % interval, bootstrap over documents; null below 10 documents"),
         Column("density_hi", f64, "share", "upper end; without firings the rule-of-three bound over documents"),
         Column("flag", text, "", "dead | ultra-rare (< 10 firing contexts) | dense (density > 0.1) | empty"),
         Column("act_max", f32, "SAE units", "largest act; null without firings"),
@@ -153,6 +153,7 @@ HISTOGRAMS = TableSpec(
         Column("counts", pa.list_(i32), "positions", "firings per bin"),
     ),
     sort=("feature", "scale"),
+    row_group_size=1_024,  # a page reads one feature: 40 counts a row decode slowly
 )
 
 NEIGHBOURS = TableSpec(

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from core.analyses.feature_statistics import Directions, compute_feature_tables
 
 from core import parquet
-from core.store import FORMAT, MANIFEST, Run, Store, table_entry, write_json
+from core.analyses.feature_statistics import Directions, compute_feature_tables
+from core.store import FORMAT, Run, Store, table_entry, write_sealed
 from core.tables import ACTIVATION_INDEX, CONTEXTS, NEAR_MISSES, RUN_TABLES, VOCABULARY, activations_spec
 
 WORDS = [
@@ -79,7 +79,7 @@ def write_run(cache_dir: Path, name: str = "toy", world: World | None = None, ne
         parquet.write_table(folder / f"{spec.name}.parquet", table, spec)
     names = [spec.name for spec in RUN_TABLES] + ["activations"]
     tables = {n: table_entry(folder / f"{n}.parquet") for n in names}
-    write_json(folder / MANIFEST, _manifest(name, world, tables, neuronpedia_id))
+    write_sealed(folder, _manifest(name, world, tables, neuronpedia_id))
     return store.publish(name)
 
 

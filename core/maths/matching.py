@@ -275,9 +275,9 @@ def classify_concepts(units: Units, truth: pd.DataFrame, concepts: list[str]) ->
     - **found**: the best single feature has F1 >= .8.
     - **merged**: not found, but some feature has recall >= .8 for it and, at the same time, recall >= .8 for at least
       one other concept of the same kind; the two together make up most of its firings (precision of the union >= .7).
-    - **absorbed**: the best feature is precise (>= .7) but misses units, and at least half of the missed units are
-      covered by features that are precise (>= .7) for a *different* concept which is narrower (fewer units, most of
-      them inside this one): the particular concept took the general one's place.
+    - **absorbed**: a general feature is precise (>= .7, recall >= .1) but misses units, and at least half of the
+      missed units are covered by features that are best and precise (>= .7) for a narrower concept of another kind
+      (fewer units, most of them inside this one): the particular concept took the general one's place.
     - **split**: at least two features, each precise (>= .7) with recall >= .1, together reach recall >= .8; or the best
       OR of two has F1 >= .8.
     - **not found**: none of these.
@@ -296,7 +296,7 @@ def classify_concepts(units: Units, truth: pd.DataFrame, concepts: list[str]) ->
         outcome: tuple[str, list[int], list[str]] | None = None
         if single.f1 >= FOUND_F1:
             outcome = ("found", [int(single.feature)], [])
-        outcome = outcome or view.merged(i) or view.absorbed(i, int(single.feature)) or view.split(i)
+        outcome = outcome or view.merged(i) or view.absorbed(i) or view.split(i)
         if outcome is None and concept in ors.index and ors.loc[concept].f1 >= FOUND_F1:
             pair = ors.loc[concept]
             outcome = ("split", [int(pair.feature), int(pair.feature_b)], [])
@@ -340,14 +340,17 @@ class _View:
             if self.kinds[k] != self.kinds[i] and 0 < size[k] < size[i] and self.overlap[i, k] >= 0.7 * size[k]:
                 yield k
 
-    def absorbed(self, i: int, best: int) -> tuple[str, list[int], list[str]] | None:
-        if self.precision[i, best] < PART_PRECISION:
+    def absorbed(self, i: int) -> tuple[str, list[int], list[str]] | None:
+        takers = [(k, int(np.argmax(self.f1[k]))) for k in self._narrower(i)]
+        takers = [(k, j) for k, j in takers if self.precision[k, j] >= PART_PRECISION]
+        own = self.f1[i].copy()
+        own[[j for _, j in takers]] = -1.0
+        best = int(np.argmax(own))
+        if self.precision[i, best] < PART_PRECISION or self.recall[i, best] < PART_RECALL:
             return None
         missed = _dense_truth(self.units, i) & ~self.union([best])
-        takers = [(k, int(np.argmax(self.f1[k]))) for k in self._narrower(i)]
-        takers = [(k, j) for k, j in takers if j != best and self.precision[k, j] >= PART_PRECISION]
         covered = missed & self.union([j for _, j in takers])
-        if missed.sum() == 0 or covered.sum() < 0.5 * missed.sum():
+        if covered.sum() == 0 or covered.sum() < 0.5 * missed.sum():
             return None
         took = [(k, j) for k, j in takers if (missed & self.union([j])).any()]
         return "absorbed", [best, *(j for _, j in took)], [self.concepts[k] for k, _ in took]
