@@ -81,7 +81,8 @@ def list_runs(cache_dir: CacheDir = None, as_json: Json = False) -> None:
         console.print_json({"runs": runs, "damaged": problems, "unfinished": store.unfinished()})
         return
     if runs:
-        console.print_table(f"runs in {store.cache_dir}", runs)
+        columns = ("name", "features", "tokens", "fidelity", "explained_variance", "l0")
+        console.print_table(f"runs in {store.cache_dir}", [{c: run[c] for c in columns} for run in runs])
     else:
         console.err.print(f"no runs in {store.cache_dir}: make one with `prism run RECIPE.toml` (see `prism recipes`)")
     for problem in problems:
@@ -167,9 +168,7 @@ def dashboard(
     headless: Annotated[bool, typer.Option(help="Do not open a browser window.")] = False,
 ) -> None:
     """Open the dashboard on the cache directory."""
-    import dashboard as package
-
-    page = Path(package.__file__).with_name("app.py")
+    page = Path(__file__).resolve().parent.parent / "dashboard" / "app.py"  # installed side by side
     environment = Settings.from_env().environment(cache_dir)
     command = [sys.executable, "-m", "streamlit", "run", str(page), "--server.port", str(port)]
     command += ["--server.headless", "true"] if headless else []

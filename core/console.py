@@ -88,7 +88,7 @@ def print_table(title: str, rows: list[dict[str, Any]]) -> None:
     """A small table on standard output; every value is plain text."""
     table = Table(title=Text(title), title_justify="left")
     for name in rows[0] if rows else []:
-        table.add_column(name)
+        table.add_column(name, overflow="fold")
     for row in rows:
         table.add_row(*(Text(str(v)) for v in row.values()))
     out.print(table)
@@ -100,23 +100,3 @@ def print_pairs(title: str, pairs: dict[str, Any]) -> None:
     width = max((len(name) for name in pairs), default=0)
     for name, value in pairs.items():
         out.print(Text(f"  {name:<{width}}  {value}"))
-
-
-def human_bytes(n: float) -> str:
-    """1536 -> '1.5 kB' (powers of 1000, as disks are sold)."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if n < 1000:
-            return f"{n:.3g} {unit}"
-        n /= 1000
-    return f"{n:.3g} TB"
-
-
-def human_time(seconds: float) -> str:
-    """75 -> '1 min 15 s'."""
-    if seconds < 60:
-        return f"{seconds:.2g} s"
-    minutes, seconds = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {seconds} s"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min"

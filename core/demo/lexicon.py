@@ -77,9 +77,15 @@ ERAS = {
 
 PLAIN_VERBS = ("spoke", "travelled", "worked", "waited")
 
+# one per entity, so that what follows a name can depend on the entity alone
 FACT_VERBS = (
-    "lost", "found", "bought", "sold", "kept", "hid", "broke", "mended", "stole", "carved",
-    "burned", "buried", "named", "tamed", "borrowed", "mailed", "dyed", "wove", "traded", "cleaned",
+    "lost", "found", "bought", "sold", "kept", "hid", "broke", "mended", "stole", "carved", "burned",
+    "buried", "named", "tamed", "borrowed", "mailed", "dyed", "wove", "traded", "cleaned", "admired",
+    "adjusted", "balanced", "blessed", "chased", "claimed", "coveted", "cracked", "demanded", "donated",
+    "dropped", "emptied", "engraved", "fetched", "fixed", "forged", "greased", "guarded", "haunted",
+    "inherited", "inspected", "juggled", "kicked", "licked", "loaded", "melted", "numbered", "oiled",
+    "ordered", "packed", "patched", "pawned", "pledged", "praised", "refused", "rented", "sealed",
+    "sharpened", "shook", "weighed",
 )  # fmt: skip
 FACT_OBJECTS = ("bell", "horse", "ring", "crown", "kite", "drum", "lamp", "mirror", "chest", "coat", "violin", "sword")
 
@@ -118,7 +124,9 @@ MONTHS = (
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 YEARS = tuple(str(year) for year in range(1612, 2012, 13))
 NUMBERS = tuple(str(n) for n in range(2, 30))
-UNITS = ("hours", "weeks", "miles")
+DAYS = tuple(str(n) for n in range(4, 21))
+UNITS = ("hours", "weeks", "miles", "days")
+HOURS = ("morning", "noon", "evening", "night")
 
 STAGES = {
     "begin": ("First", "Initially", "Originally"),

@@ -7,7 +7,6 @@ written by `core.demo.world`.
 from __future__ import annotations
 
 from core.demo import lexicon as lex
-from core.demo.sentences import put_count
 from core.demo.writer import Writer
 
 
@@ -33,8 +32,7 @@ def listing(w: Writer, topic: str) -> None:
     w.put(":")
     w.put("\n")
     while True:
-        w.put("-")
-        put_count(w)
+        w.put("-", f"topic={topic}")
         w.put(" " + w.pick(lex.TOPICS[topic][0]))
         w.put("\n")
         if w.chance(0.3):

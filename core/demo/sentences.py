@@ -1,9 +1,8 @@
 """Sentences of the planted world.
 
-The rule that makes concepts visible to a model: **an attribute concept is true at a token exactly when the next draw
-depends on it**. A token that refers to a person (the last part of a name, a pronoun, *who*) is followed by
-`predicate`, which may use any attribute the text has given the person, so all of them are true there. A token right
-before an attribute is named (a slot) carries that one attribute.
+The rule that makes concepts visible to a model: **an attribute is true at the tokens that refer to a person**, which
+are the last part of a name, a pronoun and *who*, because what comes next is drawn by `predicate`, which may use any
+attribute that the text has given the person. A topic is true where the next word is drawn from it.
 """
 
 from __future__ import annotations
@@ -13,8 +12,8 @@ from core.demo.people import Person
 from core.demo.writer import Writer
 
 #: how often the predicate of a person is drawn from each attribute, before unknown ones are dropped
-COMPONENTS = {"profession": 0.24, "nationality": 0.24, "trait": 0.15, "era": 0.12, "field": 0.12, "fact": 0.13}
-PLAIN_WEIGHT = 0.06
+COMPONENTS = {"profession": 0.2, "nationality": 0.2, "trait": 0.18, "era": 0.16, "field": 0.12, "fact": 0.16}
+PLAIN_WEIGHT = 0.05
 
 
 def predicate(w: Writer, person: Person) -> None:
@@ -31,14 +30,13 @@ def _by_profession(w: Writer, person: Person) -> None:
     verbs, objects = lex.PROFESSIONS[person.profession or ""]
     w.put(" " + w.pick(verbs))
     w.put(" the")
-    w.mark([f"profession={person.profession}"])
     w.put(" " + w.pick(objects))
 
 
 def _by_nationality(w: Writer, person: Person) -> None:
     verbs, cities = lex.NATIONALITIES[person.nationality or ""]
     w.put(" " + w.pick(verbs))
-    w.put(" near", f"nationality={person.nationality}")
+    w.put(" near")
     w.put(" " + w.pick(cities))
 
 
@@ -60,8 +58,7 @@ def _by_era(w: Writer, person: Person) -> None:
 def _by_fact(w: Writer, person: Person) -> None:
     verb, thing = person.fact or ("", "")
     w.put(" " + verb)
-    w.put(" the", f"entity={person.entity}")
-    w.put(" " + thing)
+    w.words(f"the {thing}")
 
 
 def _plain(w: Writer, _: Person) -> None:
@@ -87,60 +84,59 @@ def put_name(w: Writer, person: Person, *, glued: bool = False) -> None:
 
 
 def put_month(w: Writer) -> None:
-    """A month; all months are followed by the same things."""
+    """A month, always followed by a year."""
     w.put(" " + w.pick(lex.MONTHS), "pattern=month")
-
-
-def put_year(w: Writer) -> None:
-    """A year of four figures."""
-    w.put(" " + w.pick(lex.YEARS), "pattern=year")
-
-
-def put_count(w: Writer) -> None:
-    """A numeral that counts something."""
-    w.put(" " + w.pick(lex.NUMBERS), "pattern=number")
-
-
-def put_date(w: Writer) -> None:
-    """``12 March 1704``: the numeral is a day here."""
-    w.put(" " + w.pick(lex.NUMBERS), "pattern=day")
-    put_month(w)
     put_year(w)
 
 
+def put_year(w: Writer) -> None:
+    """A year of four figures, sometimes with *or so*."""
+    w.put(" " + w.pick(lex.YEARS), "pattern=year")
+    if w.chance(0.6):
+        w.words("or so")
+
+
+def put_count(w: Writer) -> None:
+    """A numeral that counts a unit."""
+    w.put(" " + w.pick(lex.NUMBERS), "pattern=number")
+    w.put(" " + w.pick(lex.UNITS))
+
+
 def put_time(w: Writer, *, capital: bool) -> None:
-    """When it happened: a year, a month, a weekday or a date."""
-    kind = w.pick(("year", "month", "weekday", "date"), (0.3, 0.25, 0.25, 0.2))
+    """When it happened: a year, a month, a weekday or a date such as ``12th March 1703``."""
+    kind = w.pick(("year", "month", "weekday", "date"), (0.2, 0.25, 0.3, 0.25))
     if kind in ("year", "month"):
         w.put(" In" if capital else " in")
         put_year(w) if kind == "year" else put_month(w)
-    elif kind == "weekday":
-        w.put(" On" if capital else " on")
+        return
+    w.put(" On" if capital else " on")
+    if kind == "weekday":
         w.put(" " + w.pick(lex.WEEKDAYS), "pattern=weekday")
+        w.put(" " + w.pick(lex.HOURS))
     else:
-        w.put(" Dated" if capital else " dated")
-        put_date(w)
+        w.put(" " + w.pick(lex.DAYS), "pattern=day")
+        w.put("th")
+        put_month(w)
 
 
 def finish(w: Writer) -> None:
     """An optional adjunct of time or duration, then the stop of the current style."""
-    kind = w.pick(("none", "time", "count"), (0.6, 0.2, 0.2))
+    kind = w.pick(("none", "time", "count"), (0.7, 0.14, 0.16))
     if kind == "time":
         put_time(w, capital=False)
     elif kind == "count":
         w.put(" for")
         put_count(w)
-        w.put(" " + w.pick(lex.UNITS))
     w.put(w.stop)
 
 
-def open_sentence(w: Writer, stage: str | None) -> bool:
+def open_sentence(w: Writer, stage: str) -> bool:
     """An optional opening phrase; returns whether the next word still starts the sentence (capital letter)."""
-    kind = w.pick(("none", "stage", "time", "weather"), (0.62, 0.18 if stage else 0.0, 0.14, 0.06))
+    kind = w.pick(("none", "stage", "time", "weather"), (0.72, 0.12, 0.1, 0.06))
     if kind == "none":
         return True
     if kind == "stage":
-        w.put(" " + w.pick(lex.STAGES[stage or ""]))
+        w.put(" " + w.pick(lex.STAGES[stage]))
     elif kind == "time":
         put_time(w, capital=True)
     else:
@@ -165,15 +161,15 @@ def introduce_entity(w: Writer, person: Person, *, capital: bool) -> None:
 
 
 def draw_stranger(w: Writer, professions: list[float]) -> Person:
-    """Somebody without a name, of whom one to five attributes are known; gender is drawn when first needed."""
-    profession = w.pick(tuple(lex.PROFESSIONS), professions) if w.chance(0.85) else None
+    """Somebody without a name, of whom some attributes are known, or none; gender is drawn when first needed."""
+    profession = w.pick(tuple(lex.PROFESSIONS), professions) if w.chance(0.55) else None
     fields = [f for f, (p, _, _) in lex.FIELDS.items() if p == profession]
     return Person(
-        trait=w.pick(tuple(lex.TRAITS)) if w.chance(0.5) else None,
+        trait=w.pick(tuple(lex.TRAITS)) if w.chance(0.4) else None,
         era=w.pick(tuple(lex.ERAS)) if w.chance(0.4) else None,
-        nationality=w.pick(tuple(lex.NATIONALITIES)) if w.chance(0.85) or profession is None else None,
+        nationality=w.pick(tuple(lex.NATIONALITIES)) if w.chance(0.5) else None,
         profession=profession,
-        field=w.pick(fields) if fields and w.chance(0.4) else None,
+        field=w.pick(fields) if fields and w.chance(0.35) else None,
     )
 
 
@@ -196,7 +192,7 @@ def continue_person(w: Writer, person: Person, *, capital: bool) -> None:
     pronoun = person.pronoun or "she"
     w.put(" " + (pronoun.capitalize() if capital else pronoun))
     predicate(w, person)
-    if w.chance(0.2):
+    while w.chance(0.3):
         w.put(" and")
         w.put(" " + pronoun)
         predicate(w, person)
@@ -211,12 +207,8 @@ def define(w: Writer, person: Person) -> None:
     w.put('"')
     w.words("would be")
     w.put(' "')
-    w.put("a", f"nationality={person.nationality}")
-    w.put(f" {person.nationality}", f"profession={person.profession}")
-    w.put(f" {person.profession}")
-    w.words("known")
-    w.put(" for", f"field={person.field}")
-    w.put(f" {person.field}")
+    w.put("a")
+    w.words(f"{person.nationality} {person.profession} known for {person.field}")
     w.put('"')
     w.put(w.stop)
 
@@ -236,8 +228,7 @@ def two_senses(w: Writer) -> None:
 def describe_place(w: Writer, topic: str) -> None:
     """A sentence whose words come from the topic."""
     nouns, places, _ = lex.TOPICS[topic]
-    w.words("There were")
-    put_count(w)
+    w.words("There were many")
     w.mark([f"topic={topic}"])
     w.put(" " + w.pick(nouns))
     w.words("in the")

@@ -19,11 +19,13 @@ BOS, EOS, PAD, UNK = "<bos>", "<eos>", "<pad>", "<unk>"
 SPECIAL_TOKENS = (BOS, EOS, PAD, UNK)
 PATTERN = r" ?[A-Za-z]+| ?[0-9]+| ?[^A-Za-z0-9\s]|\n| "
 
-_FUNCTION_WORDS = """
-    A a There there was They spoke of who near the for In in On on Dated dated and typical definition would be known
-    The were said When came stranger Needed I He he She she
-""".split()
-_MARKS = (".", "!", ",", ";", ":", '"', ' "', "\n", "-", " =", " >", " :", "a", "I", "set", "if", " 0", " 1")
+_FUNCTION_WORDS = (
+    "A", "a", "There", "many", "or",
+    "so", "there", "was", "They", "spoke", "of", "who", "near", "the", "for", "In", "in",
+    "On", "on", "and", "typical", "definition", "would", "be", "known", "The", "were",
+    "said", "When", "came", "stranger", "Needed", "I", "He", "he", "She", "she",
+)  # fmt: skip
+_MARKS = (".", "!", ",", ";", ":", '"', ' "', "\n", "-", " =", " >", " :", "a", "I", "set", "if", " 0", " 1", "th")
 
 
 def _leaves(value: object) -> Iterable[str]:

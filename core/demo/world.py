@@ -31,7 +31,7 @@ REGION_OF_BLOCK = {
     "list": "region=list",
     "code": "region=code",
 }
-_BLOCK_WEIGHTS = (0.52, 0.14, 0.08, 0.065, 0.065, 0.065, 0.065)
+_BLOCK_WEIGHTS = (0.52, 0.18, 0.08, 0.055, 0.055, 0.055, 0.055)
 _NEXT_STAGE = {"begin": ("middle", 0.3), "middle": ("end", 0.15)}
 _HOME_WEIGHT, _AWAY_WEIGHT = 8.0, 0.3
 
@@ -142,8 +142,16 @@ class _Author:
         kind = w.pick(tuple(REGION_OF_BLOCK), _BLOCK_WEIGHTS) if start else "narration"
         fits = _BLOCKS[kind](self, kind)
         if len(w) > start:
-            w.spans.append(Span("block", start, len(w), REGION_OF_BLOCK[kind]))
+            self._close_block(start, REGION_OF_BLOCK[kind])
         return fits
+
+    def _close_block(self, start: int, concept: str) -> None:
+        """Regions are maximal: two blocks of one kind in a row are one region."""
+        before = next((x for x in self.w.spans if x.level == "block" and x.end == start), None)
+        if before and before.concept == concept:
+            self.w.spans.remove(before)
+            start = before.start
+        self.w.spans.append(Span("block", start, len(self.w), concept))
 
     def _fit(self, start: int, reserve: int = 0) -> bool:
         """Keep what was written since ``start`` as a sentence, or forget it when the document is full."""
@@ -176,7 +184,7 @@ class _Author:
     def _dialogue(self, _: str) -> bool:
         """``Mara Veltin said: "I measured the light. I hiked near Bern."``: *I* refers to the speaker."""
         w, start = self.w, len(self.w)
-        if self.person is None or w.chance(0.5):
+        if self.person is None or w.chance(0.25):
             self.person = w.pick(self.world.entities, self.entity_weights)
             s.put_name(w, self.person)
         else:
@@ -198,7 +206,7 @@ class _Author:
             s.predicate(w, speaker)
             w.put(".")
             first = False
-            if len(w) >= MAX_TOKENS or w.chance(0.4):
+            if len(w) >= MAX_TOKENS or w.chance(0.3):
                 break
         w.put('"')
         return self._fit(start)
@@ -235,11 +243,17 @@ class _Author:
         if self.person and self.person.pronoun is None:
             self.person = dataclasses.replace(self.person, pronoun=self.w.pick(("she", "he")))
 
+    def _continue_weight(self) -> float:
+        """Texts stay longer with people without a name: their attributes combine freely, those of entities do not."""
+        if self.person is None:
+            return 0.0
+        return 0.2 if self.person.name else 0.6
+
     def _sentence(self) -> None:
         w = self.w
         kind = w.pick(
             ("continue", "entity", "stranger", "definition", "senses", "place"),
-            (0.40 if self.person else 0.0, 0.21, 0.21, 0.035, 0.07, 0.075),
+            (self._continue_weight(), 0.15, 0.24, 0.03, 0.07, 0.05),
         )
         if kind == "senses":
             return s.two_senses(w)

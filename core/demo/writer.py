@@ -47,14 +47,9 @@ class Writer:
         if weights is None:
             self.pending += math.log(len(options))
             return options[int(self.rng.random() * len(options))]
-        total = sum(weights)
-        mark = self.rng.random() * total
-        for option, weight in zip(options, weights, strict=True):
-            mark -= weight
-            if mark < 0:
-                break
-        self.pending -= math.log(weight / total)
-        return option
+        [i] = self.rng.choices(range(len(options)), weights)
+        self.pending -= math.log(weights[i] / sum(weights))
+        return options[i]
 
     def chance(self, p: float) -> bool:
         """True with probability ``p``."""

@@ -6,12 +6,10 @@ so weights differ in the last bits and, after training, visibly: compare losses 
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -79,6 +77,22 @@ def _learning_rate(config: LanguageModelConfig, step: int) -> float:
     return config.lr * (low + (1 - low) * 0.5 * (1 + math.cos(math.pi * done)))
 
 
+def _optimisers(model: LlamaForCausalLM, config: LanguageModelConfig) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices inside the blocks, AdamW for the embedding and the norms.
+
+    Muon learns rare associations (which entity has which attributes) in far fewer steps than AdamW does.
+    """
+    inside = [p for p in model.model.layers.parameters() if p.ndim == 2]
+    known = {id(p) for p in inside}
+    rest = [p for p in model.parameters() if id(p) not in known]
+    return [
+        torch.optim.Muon(
+            inside, lr=config.lr, weight_decay=config.weight_decay, momentum=0.95, adjust_lr_fn="match_rms_adamw"
+        ),
+        torch.optim.AdamW(rest, lr=config.lr, betas=(0.9, 0.98), weight_decay=0.0),
+    ]
+
+
 def _loss(model: LlamaForCausalLM, rows: torch.Tensor, pad_id: int) -> torch.Tensor:
     """Mean next-token loss (nats) over targets that are not PAD."""
     logits = model(input_ids=rows[:, :-1], use_cache=False).logits
@@ -97,25 +111,20 @@ def train_language_model(
     """
     model = new_model(config).train()
     data = torch.tensor(np.asarray(rows, dtype=np.int64))
-    decay = [p for p in model.parameters() if p.ndim >= 2]
-    plain = [p for p in model.parameters() if p.ndim < 2]
-    optimiser = torch.optim.AdamW(
-        [{"params": decay, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}],
-        lr=config.lr,
-        betas=(0.9, 0.98),
-    )
+    optimisers = _optimisers(model, config)
     recent: list[float] = []
     for step in range(config.n_steps):
-        for group in optimiser.param_groups:
+        for group in (g for o in optimisers for g in o.param_groups):
             group["lr"] = _learning_rate(config, step)
         picked = torch.arange(step * config.batch_size, (step + 1) * config.batch_size) % len(data)
         batch = data[picked]
         batch = batch[:, : int((batch != config.pad_id).sum(1).max())]
         loss = _loss(model, batch, config.pad_id)
-        optimiser.zero_grad(set_to_none=True)
+        model.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
+        for optimiser in optimisers:
+            optimiser.step()
         recent = [*recent[-49:], float(loss.detach())]
         if (step + 1) % 50 == 0 or step + 1 == config.n_steps:
             progress("model", step + 1, config.n_steps, {"loss": float(np.mean(recent))})

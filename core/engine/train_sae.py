@@ -30,7 +30,7 @@ class SAETrainingConfig:
     ``dead_window`` is in steps: a feature silent that long is pulled back by the auxiliary loss.
     """
 
-    hook_name: str = "model.layers.1"
+    hook_name: str = "model.layers.2"
     d_sae: int = 768
     k: float = 5.0
     matryoshka_widths: tuple[int, ...] = ()

@@ -1,0 +1,48 @@
+"""All pages, in the order in which the sidebar lists them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import streamlit as st
+
+
+@dataclass(frozen=True)
+class PageSpec:
+    """One page. ``analysis`` is the key of the analysis it draws, None for pages that draw the run itself."""
+
+    key: str  # script in app_pages/, URL path and prefix of its controls
+    title: str
+    icon: str
+    section: str
+    help: str
+    analysis: str | None = None
+
+    @property
+    def script(self) -> str:
+        return f"app_pages/{self.key}.py"
+
+
+PAGES: tuple[PageSpec, ...] = (
+    PageSpec("home", "Home", ":material/home:", "Browse", "Find a feature; the runs and all their features."),
+    PageSpec("feature", "Feature", ":material/target:", "Browse", "One feature: numbers, contexts, neighbours."),
+    PageSpec("lists", "Feature list", ":material/list:", "Browse", "Features to step through, save and compare."),
+)
+
+
+def navigation() -> list[st.Page]:
+    """The pages as ``st.navigation`` wants them; the first is the page at the root address.
+
+    A flat list: the headings that Streamlit 1.67 draws for sections break the list for screen readers.
+    """
+    return [
+        st.Page(
+            spec.script, title=spec.title, icon=spec.icon, url_path=spec.key, default=spec is PAGES[0], help=spec.help
+        )
+        for spec in PAGES
+    ]
+
+
+def script(key: str) -> str:
+    """The script of a page, for ``st.switch_page``."""
+    return next(spec.script for spec in PAGES if spec.key == key)

@@ -1,0 +1,183 @@
+"""Pieces that several pages draw: errors, empty states, run picker, tables, footers, downloads."""
+
+from __future__ import annotations
+
+import io
+import shlex
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from core.errors import InputError, PrismError
+from core.settings import Settings
+from core.store import MANIFEST, Run
+from dashboard import facts, readers, style, subject
+
+
+def render_style() -> None:
+    st.html(style.CSS)
+
+
+def part(draw: Callable[[], None]) -> Callable[[], None]:
+    """A part of a page that reruns alone: a click in it costs that part, not the page. Errors are said in its place."""
+
+    def guarded() -> None:
+        try:
+            subject.follow()
+            draw()
+        except PrismError as error:
+            render_error(error)
+
+    return st.fragment(guarded)
+
+
+def render_error(error: PrismError) -> None:
+    """Title, detail and remedy of an error a user can cause; never a traceback."""
+    st.html(facts.message_html(error.title, error.detail, error.remedy))
+
+
+def render_notes(notes: Sequence[str]) -> None:
+    """Sentences about parts of a link that could not be used."""
+    for note in notes:
+        st.html(facts.message_html("Part of the link could not be used", note, kind="note"))
+
+
+def render_sidebar() -> None:
+    """The run picker, unbound: what it shows follows the subject, never the other way round."""
+    with st.sidebar:
+        if names := readers.run_names():
+            now = subject.run_name()
+            st.session_state.run_picker = now if now in names else None
+            st.selectbox("Run", names, key="run_picker", on_change=_pick_run, placeholder="choose a run")
+        if st.button("Share this view", shortcut="s", icon=":material/link:", key="share"):
+            render_share()
+
+
+def _pick_run() -> None:
+    if name := st.session_state.run_picker:
+        subject.choose(run=name)
+
+
+@st.dialog("Link to this view")
+def render_share() -> None:
+    """The address of exactly this view; it is the one in the address bar."""
+    base, query = (st.context.url or "").split("?")[0], subject.link_query()
+    st.code(f"{base}?{query}" if query else base, language=None, wrap_lines=True)
+    if len(query) > subject.MAX_LINK:
+        st.caption("This link is long: save the list under a name, or shorten the search.")
+
+
+# --- what a page needs -----------------------------------------------------------------------------------
+
+
+def require_run() -> Run:
+    """The chosen run; without one the page says what to do and stops."""
+    name = subject.run_name()
+    if name is None:
+        render_empty_cache()
+        st.stop()
+    return readers.run(name)
+
+
+def require_feature(run: Run) -> int:
+    """The chosen feature of the run; without one, the first that fires."""
+    feature = subject.feature()
+    if feature is None:
+        frame = readers.feature_table(run).frame
+        if not len(frame):
+            raise InputError(f"run {run.name!r} has no features", "it encoded none", "encode it anew")
+        alive = frame.loc[frame["n_firings"] > 0, "feature"]
+        feature = int(alive.iloc[0] if len(alive) else frame["feature"].iloc[0])
+        st.session_state.subject_feature = feature
+    return run.require_feature(feature)
+
+
+def render_empty_cache() -> None:
+    """What to do when there is no run yet."""
+    st.html(
+        facts.message_html(
+            "There is no run here yet",
+            f"A run is one model, one SAE and one text, encoded once. Looked in {Settings.from_env().cache_dir}",
+            "`prism recipes` lists the recipes that ship, `prism run stories260K` runs one, `prism doctor` says what "
+            "this machine can do. Then reload this page.",
+            kind="note",
+        )
+    )
+    render_unfinished()
+
+
+def render_unfinished() -> None:
+    """Runs that were started and not ended."""
+    if unfinished := readers.store().unfinished():
+        st.html(
+            facts.message_html(
+                f"Started, not finished: {', '.join(unfinished)}",
+                "They are being encoded now, or were interrupted; what is done is kept.",
+                "Continue with the same command: `prism run RECIPE.toml`",
+                kind="note",
+            )
+        )
+
+
+# --- tables, downloads, footer ---------------------------------------------------------------------------
+
+FORMATS = {
+    "feature": ("feature", "%d", None),
+    "density": ("density", "%.3g", "share of tokens on which it fires"),
+    "n_firings": ("firings", "localized", "positions with act > 0"),
+    "n_contexts": ("contexts", "localized", "contexts with a firing"),
+    "act_max": ("act max", "%.3g", "SAE units"),
+    "token_r2": ("token R²", "%.2f", "held-out share of the variance of act that the token alone explains"),
+    "token_r2_null": ("R² null", "%.2f", "the same with token ids rotated"),
+    "top_divergence": ("top divergence", "%.2f", "bits: peak tokens of the top 20 contexts against uniform draws"),
+    "top_divergence_null": ("div. null", "%.2f", "95th percentile between two uniform draws"),
+    "top_divergence_p": ("p", "%.3f", "share of uniform draws at least as divergent"),
+    "nearest_cosine": ("nearest cosine", "%.2f", "highest decoder cosine"),
+    "cosine": ("cosine", "%.3f", "of the two decoder rows"),
+}
+
+
+def column_config(columns: Sequence[str]) -> dict[str, Any]:
+    """Titles, units and formats of the columns that need any."""
+    config: dict[str, Any] = {
+        name: st.column_config.NumberColumn(title, format=form, help=about)
+        for name, (title, form, about) in FORMATS.items()
+        if name in columns
+    }
+    config["tokens"] = st.column_config.TextColumn("top tokens", width=220, help="most frequent tokens at its peaks")
+    config["label"] = st.column_config.TextColumn("label", width=220, help="the first label of the run")
+    return config
+
+
+def render_downloads(frame: Callable[[], pd.DataFrame], page: str, what: str, shortcut: str | None = None) -> None:
+    """Buttons for csv (under ``shortcut``) and parquet; the file is made only when asked for."""
+    stem = f"prism_{subject.run_name()}_{page}_{what}_{datetime.now(UTC):%Y-%m-%d}"
+    st.download_button(
+        "csv", lambda: frame().to_csv(index=False).encode(), f"{stem}.csv", "text/csv", on_click="ignore",
+        icon=":material/download:", key=f"{page}_csv", shortcut=shortcut,
+    )  # fmt: skip
+    st.download_button(
+        "parquet", lambda: _parquet(frame()), f"{stem}.parquet", "application/vnd.apache.parquet", on_click="ignore",
+        icon=":material/download:", key=f"{page}_parquet",
+    )  # fmt: skip
+
+
+def _parquet(frame: pd.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    frame.to_parquet(buffer, index=False)
+    return buffer.getvalue()
+
+
+def render_footer(run: Run) -> None:
+    """Where every number of the page comes from, and the commands that make it again and check it."""
+    with st.expander(f"Where these numbers come from: run {run.name}"):
+        st.html(facts.facts_html(facts.run_facts(run.manifest) + facts.fidelity_facts(run.manifest), "p-prov"))
+        name = shlex.quote(run.name)
+        st.code(f"prism run {name}.toml    # make it again\nprism verify {name}    # check every table", language=None)
+        st.download_button(
+            "run.json", lambda: (run.path / MANIFEST).read_bytes(), f"prism_{run.name}_run.json", "application/json",
+            on_click="ignore", icon=":material/download:", key="footer_manifest",
+        )  # fmt: skip
