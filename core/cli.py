@@ -17,8 +17,8 @@ import typer
 from core import console, doctor
 from core.analyses.registry import ANALYSES, analysis
 from core.errors import DamagedError, InputError, MachineError, PrismError, RecipeError, did_you_mean
-from core.recipe import Recipe, load_recipe, overrides_as_values
-from core.results import run_analysis
+from core.recipe import Recipe, load_recipe, overrides_as_values, stored_recipe
+from core.results import checked_params, run_analysis
 from core.settings import Settings
 from core.store import Run, Store
 
@@ -29,7 +29,7 @@ app.add_typer(bench_app, name="bench")
 CacheDir = Annotated[Path | None, typer.Option("--cache-dir", help="Folder of runs [PRISM_CACHE_DIR, else ./cache].")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on standard output.")]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's name in the cache directory, or its path.")]
-RecipeFile = Annotated[str, typer.Argument(metavar="RECIPE", help="A TOML file, or the name of one that ships.")]
+RecipeFile = Annotated[str, typer.Argument(metavar="RECIPE", help="A TOML file, a shipped recipe's name or a run's.")]
 Overrides = Annotated[list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change one value.")]
 
 
@@ -44,14 +44,18 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Encode a recipe's text with its SAE into a run folder; stopped at any moment, it resumes."""
-    path = _recipe_path(recipe)
-    parsed = load_recipe(path, [*(overrides or []), *([f'encode.device="{device}"'] if device else [])])
     store = _store(cache_dir)
+    changes = [*(overrides or []), *([f'encode.device="{device}"'] if device else [])]
+    parsed, folder = _recipe(recipe, store, changes)
+    for key, params in parsed.analyses.items():
+        checked_params(analysis(key), params)
     if dry_run:
-        _show_plan(parsed, path.parent, store, as_json)
+        _show_plan(parsed, folder, store, as_json)
         return
     with console.ConsoleProgress() as progress:
-        made = _engine("run").run_recipe(parsed, path.parent, store, replace=replace, progress=progress)
+        made = _engine("run").run_recipe(parsed, folder, store, replace=replace, progress=progress)
+        for key, params in parsed.analyses.items():
+            run_analysis(made, analysis(key), params, progress)
     if as_json:
         console.print_json(_summary(made) | {"path": str(made.path)})
     else:
@@ -202,8 +206,8 @@ def bench_encode(
     as_json: Json = False,
 ) -> None:
     """Tokens per second of the encode beside this machine's own matmul rate on the same shapes."""
-    path = _recipe_path(recipe)
-    result = _engine("bench").bench_encode(load_recipe(path, overrides), path.parent, n_contexts=n_contexts)
+    parsed, folder = _recipe(recipe, _store(None), overrides)
+    result = _engine("bench").bench_encode(parsed, folder, n_contexts=n_contexts)
     if as_json:
         console.print_json(result)
     else:
@@ -238,20 +242,24 @@ def _shipped_recipes() -> Path:
     return Path(__file__).with_name("recipes")
 
 
-def _recipe_path(recipe: str) -> Path:
-    """The file named, or the shipped recipe of that name."""
-    path = Path(recipe)
-    if path.is_file() or path.suffix == ".toml":
-        return path
-    shipped = _shipped_recipes()
+def _recipe(name: str, store: Store, overrides: list[str] | None) -> tuple[Recipe, Path]:
+    """The recipe meant by a file, by the name of one that ships or by the name of a run, and its folder."""
+    path, shipped = Path(name), _shipped_recipes()
     names = sorted(p.stem for p in shipped.glob("*.toml"))
-    if recipe not in names:
-        raise RecipeError(
-            f"there is no recipe {recipe!r}",
-            did_you_mean(recipe, names) or f"recipes that ship: {', '.join(names)}",
-            "name a TOML file, or one of `prism recipes`",
-        )
-    return shipped / f"{recipe}.toml"
+    if path.is_file() or path.suffix == ".toml":
+        return load_recipe(path, overrides), path.parent
+    if name in names:
+        return load_recipe(shipped / f"{name}.toml", overrides), shipped
+    if name in store.names():
+        made = store.run(name)
+        values = stored_recipe(made.manifest["recipe"]).as_dict()
+        recipe = stored_recipe(overrides_as_values(overrides or [], values))
+        return recipe, (made.path / made.manifest["provenance"]["recipe_folder"]).resolve()
+    raise RecipeError(
+        f"there is no recipe {name!r}",
+        did_you_mean(name, [*names, *store.names()]) or f"recipes that ship: {', '.join(names)}",
+        "name a TOML file, one of `prism recipes`, or a run of `prism list`",
+    )
 
 
 def _engine(module: str) -> Any:

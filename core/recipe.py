@@ -62,6 +62,7 @@ class CorpusRecipe:
     context_size: int | None = None  # None: the SAE's
     seed: int = 0
     licence: str | None = None  # shown on pages; None: the dataset's own, else "not stated"
+    annotation: str | None = None  # folder of what is known to be true of the text (core.annotation)
     replace: dict[str, str] = field(default_factory=dict)  # text replaced before tokenising
 
 
@@ -130,6 +131,15 @@ def parse_recipe(values: dict[str, Any], source: str = "recipe") -> Recipe:
     return structure(values, Recipe, source, RecipeError, _rule_breaks(values))
 
 
+def stored_recipe(values: dict[str, Any]) -> Recipe:
+    """The recipe of a manifest, where keys that were left out are written as None."""
+
+    def given(section: Any) -> Any:
+        return {k: given(v) for k, v in section.items() if v is not None} if isinstance(section, dict) else section
+
+    return parse_recipe(given(values), "the stored recipe")
+
+
 def structure(
     values: dict[str, Any], kind: type[T], source: str, error: type[PrismError], also: Sequence[str] = ()
 ) -> T:
@@ -158,6 +168,8 @@ def located(recipe: Recipe, folder: Path) -> Recipe:
         sae = dataclasses.replace(sae, path=str((folder / sae.path).resolve()))
     if corpus.path:
         corpus = dataclasses.replace(corpus, path=str((folder / corpus.path).resolve()))
+    if corpus.annotation:
+        corpus = dataclasses.replace(corpus, annotation=str((folder / corpus.annotation).resolve()))
     return dataclasses.replace(recipe, model=model, sae=sae, corpus=corpus)
 
 

@@ -69,7 +69,7 @@ def require_result(run: Run, analysis: Analysis) -> Result:
 
 def run_analysis(run: Run, analysis: Analysis, values: dict[str, Any], progress: Progress | None = None) -> Result:
     """Compute an analysis with the parameters given, or return the stored result of the very same question."""
-    params: Any = structure(values, analysis.params, f"parameters of {analysis.key}", RecipeError)
+    params = checked_params(analysis, values)
     identity = _identity(run, analysis, params)
     target = run.path / analysis.key / hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
     if (target / MANIFEST).exists():
@@ -77,6 +77,11 @@ def run_analysis(run: Run, analysis: Analysis, values: dict[str, Any], progress:
     started = time.monotonic()
     tables = analysis.compute(run, params, progress or Silent())
     return _write(target, identity, tables, time.monotonic() - started)
+
+
+def checked_params(analysis: Analysis, values: dict[str, Any]) -> Any:
+    """An analysis' parameters with defaults filled in; RecipeError naming every mistake."""
+    return structure(values, analysis.params, f"parameters of {analysis.key}", RecipeError)
 
 
 def _identity(run: Run, analysis: Analysis, params: Any) -> dict[str, Any]:

@@ -6,11 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests import factories
 from tests.browser import serving
 from tests.dashboard.conftest import HOSTILE, NEURONPEDIA, add_labels
+
+PATIENCE = 30_000  # ms, for two busy cores
+expect.set_options(timeout=PATIENCE)
 
 HOSTILE_WORDS = [
     *(
@@ -60,13 +63,20 @@ def url(cache: Path, chromium: Browser) -> Iterator[str]:
         yield address
 
 
+@pytest.fixture(scope="session")
+def context(chromium: Browser) -> Iterator[BrowserContext]:
+    """One context for all tests: it keeps Streamlit's scripts compiled; sessions are by page."""
+    with chromium.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True) as found:
+        found.set_default_timeout(PATIENCE)
+        yield found
+
+
 @pytest.fixture
-def page(chromium: Browser, url: str) -> Iterator[Page]:
-    """A page in a clean context that fails the test if it reaches beyond the server or opens a script's dialog."""
-    with chromium.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True) as context:
-        opened, beyond = context.new_page(), []
-        opened.set_default_timeout(20_000)
-        opened.on("request", lambda r: beyond.append(r.url) if not r.url.startswith((url, "blob:", "data:")) else None)
-        opened.on("dialog", lambda d: beyond.append(f"dialog {d.message}"))
-        yield opened
-        assert beyond == []
+def page(context: BrowserContext, url: str) -> Iterator[Page]:
+    """A page that fails the test if it reaches beyond the server or opens a script's dialog."""
+    opened, beyond = context.new_page(), []
+    opened.on("request", lambda r: beyond.append(r.url) if not r.url.startswith((url, "blob:", "data:")) else None)
+    opened.on("dialog", lambda d: beyond.append(f"dialog {d.message}"))
+    yield opened
+    opened.close()
+    assert beyond == []
