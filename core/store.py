@@ -41,6 +41,8 @@ from core.tables import (
 
 FORMAT = 1
 MANIFEST = "run.json"
+PARTS = ("model", "sae", "corpus.jsonl", "recipe.toml", "world.json")
+"""What a run made by ``prism demo build`` holds besides its tables: the sources it was made from."""
 SPECS = {spec.name: spec for spec in (*RUN_TABLES, LABELS)}
 SECTIONS = ("recipe", "provenance", "sae", "model", "corpus", "fidelity", "counts", "tables")
 
@@ -89,6 +91,8 @@ class Store:
         if target.exists():
             target.rename(old)
         self.partial(name).rename(target)
+        if old.exists():
+            _carry_over(Run(old), Run(target))
         shutil.rmtree(old, ignore_errors=True)
         return Run(target)
 
@@ -387,12 +391,27 @@ def _check_schema(path: Path, name: str, schema: pa.Schema, wanted: list[str] | 
                 raise parquet.damaged(path, f"column {column.name!r} should be {column.type}, found {found}")
 
 
-def table_entry(path: Path) -> dict[str, Any]:
-    """What the manifest says of one written table."""
+def _carry_over(old: Run, new: Run) -> None:
+    """What people put beside the tables outlives a replaced run: parts always, lists and labels for the same SAE."""
+    try:
+        same = old.manifest["sae"]["weights_sha256"] == new.manifest["sae"]["weights_sha256"]
+    except DamagedError:
+        same = False
+    for name in (*PARTS, "lists", f"{LABELS.name}.parquet") if same else PARTS:
+        if (old.path / name).exists() and not (new.path / name).exists():
+            (old.path / name).rename(new.path / name)
+    if (new.path / f"{LABELS.name}.parquet").exists():
+        manifest = dict(new.manifest)
+        manifest["tables"] = manifest["tables"] | {LABELS.name: table_entry(new.path / f"{LABELS.name}.parquet")}
+        write_sealed(new.path, manifest)
+
+
+def table_entry(path: Path, folder: Path | None = None) -> dict[str, Any]:
+    """What a manifest says of one written table; ``folder`` is the manifest's (default: the table's own)."""
     with parquet.open_file(path) as file:
         n_rows = file.metadata.num_rows
     return {
-        "file": path.name,
+        "file": path.relative_to(folder or path.parent).as_posix(),
         "n_rows": n_rows,
         "bytes": path.stat().st_size,
         "sha256": parquet.sha256(path),

@@ -5,11 +5,11 @@ from __future__ import annotations
 import streamlit as st
 
 from core.errors import PrismError
-from dashboard import nav, style, subject, widgets
+from dashboard import controls, nav, style, subject, widgets
 
 st.set_page_config(page_title="SAE Prism", page_icon=style.ICON, layout="wide")
 page = st.navigation(nav.navigation())
-subject.follow()
+controls.follow()
 widgets.render_style()
 try:
     subject.adopt_url()

@@ -12,35 +12,27 @@ import pandas as pd
 import streamlit as st
 
 from core.store import Run
-from dashboard import filters, nav, readers, subject, widgets
+from dashboard import controls, filters, readers, subject, widgets
 from dashboard.wording import count
 
 ROWS = 250
 COLUMNS = ["feature", "label", "tokens", "flag", "density", "n_firings", "n_contexts", "act_max", "token_r2",
            "token_r2_null", "top_divergence", "top_divergence_null", "top_divergence_p", "nearest_cosine"]  # fmt: skip
 MADE_HERE = ["search_text", "tokens"]  # for the page only; not part of what is downloaded
-CONTROLS = (
-    subject.text("home_q", 60),
-    subject.choice("home_flag", "any", filters.FLAGS),
-    subject.text("home_where", 160, filters.parse_where),
-    subject.choice("home_sort", "feature", filters.SORTS),
-    subject.choice("home_order", "up", ("up", "down")),
-    subject.whole("home_page", 1, 1, 100_000),
-)
 
 
 def render_filters() -> None:
     """Search, flag, order, and ranges on any numeric column."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.text_input("Search labels and top tokens", key="home_q", max_chars=60, on_change=_first_page, width=260)
-        st.selectbox("Flag", filters.FLAGS, key="home_flag", on_change=_first_page, width=130)
-        st.selectbox("Sort by", filters.SORTS, key="home_sort", on_change=_first_page, width=190)
-        st.segmented_control("Order", ("up", "down"), key="home_order", required=True, on_change=_first_page)
-        ranges = filters.parse_where(st.session_state.home_where)
-        title = f"Ranges ({len(ranges)})"
-        with (panel := st.popover(title, icon=":material/filter_alt:", key="home_ranges", on_change="rerun")):
+        title = "Search labels and top tokens"
+        st.text_input(title, key="home_q", max_chars=60, on_change=_first_page, args=("home_q",), width=260)
+        st.selectbox("Flag", filters.FLAGS, key="home_flag", on_change=_first_page, args=("home_flag",), width=130)
+        st.selectbox("Sort by", filters.SORTS, key="home_sort", on_change=_first_page, args=("home_sort",), width=190)
+        st.segmented_control("Order", ("up", "down"), key="home_order", required=True, on_change=_first_page,
+                             args=("home_order",))  # fmt: skip
+        with (panel := st.popover("Ranges", icon=":material/filter_alt:", key="home_ranges", on_change="rerun")):
             if panel.open:
-                _render_ranges(ranges)
+                _render_ranges(filters.parse_where(st.session_state.home_where))
 
 
 def _render_ranges(ranges: tuple[filters.Range, ...]) -> None:
@@ -60,31 +52,40 @@ def _keep_ranges() -> None:
     """The range widgets into the one value that is in the link."""
     state = st.session_state
     ranges = [filters.Range(c, state.get(f"lo_{c}"), state.get(f"hi_{c}")) for c in state.where_columns]
-    state.home_where = filters.format_where(ranges)
+    subject.remember(home_where=filters.format_where(ranges))
     _first_page()
 
 
-def _first_page() -> None:
-    st.session_state.home_page = 1
-    _other_rows()
+def _first_page(*keys: str) -> None:
+    """A filter or the order changed: begin at the first row."""
+    if keys:
+        subject.acted(*keys)
+    subject.remember(home_page=1)
+    _untick()
 
 
-def _other_rows() -> None:
+def _turn_page() -> None:
+    subject.acted("home_page")
+    _untick()
+
+
+def _untick() -> None:
     """Ticks are by row number: with other rows in the table they would mean other features."""
-    subject.acted()
     st.session_state.home_table = {"selection": {"rows": [], "columns": [], "cells": []}}
 
 
 def render_table(run: Run) -> None:
     """One page of the features inside the filters."""
     state, table = st.session_state, readers.feature_table(run)
-    found = filters.chosen(table.frame, state.home_q, state.home_flag, filters.parse_where(state.home_where))
+    ranges = filters.parse_where(state.home_where)
+    found = filters.chosen(table.frame, state.home_q, state.home_flag, ranges)
     shown = filters.ordered(table.frame, found, state.home_sort, state.home_order)
     n_pages = max(1, -(-len(shown) // ROWS))
     first = (min(state.home_page, n_pages) - 1) * ROWS
     part = table.frame.iloc[shown[first : first + ROWS]]
     st.caption(
-        f"{count(len(found))} of {count(len(table.frame))} features, rows {min(first + 1, len(found))} to "
+        f"{count(len(found))} of {count(len(table.frame))} features{''.join(filters.said(r) for r in ranges)}, "
+        f"rows {min(first + 1, len(found))} to "
         f"{first + len(part)}. A number opens its feature; ticked rows go on a list; – is not measured."
     )
     columns = COLUMNS if len(table.labels) else [c for c in COLUMNS if c != "label"]
@@ -95,7 +96,7 @@ def render_table(run: Run) -> None:
     )  # fmt: skip
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if n_pages > 1:
-            st.pagination(n_pages, key="home_page", on_change=_other_rows)
+            st.pagination(n_pages, key="home_page", on_change=_turn_page)
         widgets.render_downloads(
             lambda: table.frame.iloc[shown].drop(columns=MADE_HERE), "home", "features", shortcut="d"
         )
@@ -106,7 +107,7 @@ def _render_add(part: pd.DataFrame, rows: list[int]) -> None:
     ticked = tuple(int(part["feature"].iloc[r]) for r in rows if r < len(part))
     if ticked and st.button(f"Put {len(ticked)} on the list", key="home_add", icon=":material/playlist_add:"):
         subject.choose(features=(*subject.features(), *ticked))
-        st.switch_page(nav.script("lists"))
+        controls.open_page("lists")
 
 
 def _open_column() -> Any:
@@ -119,4 +120,4 @@ def _open_clicked() -> None:
     click = st.session_state.home_table_click
     if click and (label := str(click["label"])).isdecimal():
         subject.choose(feature=int(label))
-        subject.go(nav.script("feature"))
+        controls.go("feature")

@@ -16,6 +16,7 @@ import pandas as pd
 
 from core.errors import InputError, did_you_mean
 from core.tables import FEATURES
+from dashboard.wording import number
 
 RANGES = tuple(c.name for c in FEATURES.columns if c.name not in ("feature", "flag", "top_tokens"))
 SORTS = ("feature", *RANGES, "label")
@@ -54,6 +55,13 @@ def format_where(ranges: Sequence[Range]) -> str:
 
 def _end(value: float | None) -> str:
     return "" if value is None else repr(int(value)) if value == int(value) and abs(value) < 1e15 else repr(value)
+
+
+def said(r: Range) -> str:
+    """A range in words, begun with a comma: column names are ours, ends are numbers."""
+    lower = "" if r.lo is None else f" from {number(r.lo)}"
+    upper = "" if r.hi is None else f" to {number(r.hi)}"
+    return f", {r.column.replace('_', ' ')}{lower}{upper}"
 
 
 def chosen(frame: pd.DataFrame, text: str, flag: str, ranges: Sequence[Range]) -> np.ndarray:

@@ -29,6 +29,7 @@ export default function ({ setTriggerValue }) {
   };
   document.addEventListener('click', click);
   document.addEventListener('keydown', key);
+  document.documentElement.dataset.prismLinks = 'caught';
   return () => {
     document.removeEventListener('click', click);
     document.removeEventListener('keydown', key);

@@ -1,4 +1,4 @@
-"""Named lists of features: choose, save, delete. Writing is off where strangers visit (``PRISM_HOSTED=1``)."""
+"""Named lists of features: choose, save, delete. Writing is off where others can connect (``widgets.may_write``)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import streamlit as st
 
 from core import feature_lists
 from core.errors import PrismError
-from core.settings import Settings
 from core.store import Run
 from dashboard import subject, widgets
 
@@ -19,8 +18,10 @@ def render_named_lists(run: Run) -> None:
             state.saved_list = None
             st.selectbox("Saved lists", names, key="saved_list", placeholder="open one", on_change=_load, args=(run,),
                          width=220)  # fmt: skip
-        if Settings.from_env().hosted:
-            st.caption("This host is read-only: keep the list by its link, or download it.")
+        if not widgets.may_write():
+            st.caption(
+                "Lists cannot be saved here, where others can connect: keep the list by its link, or download it."
+            )
         else:
             st.text_input("Name of this list", key="list_name", max_chars=64, placeholder="animals", width=220)
             st.button("Save", key="list_save", on_click=_save, args=(run,), disabled=not subject.features())

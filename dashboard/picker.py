@@ -11,7 +11,7 @@ import streamlit as st
 
 from core.errors import InputError, PrismError
 from core.store import Run
-from dashboard import links, listing, nav, readers, subject, widgets
+from dashboard import controls, links, listing, readers, subject, widgets
 from dashboard.paste import Pasted, find_run, result_frame, understand
 from dashboard.wording import count
 
@@ -91,7 +91,7 @@ def catch(page: str) -> None:
 
 def _open(feature: int) -> None:
     subject.choose(feature=feature)
-    subject.go(nav.script("feature"))
+    controls.go("feature")
 
 
 def _step(feature: int) -> None:
@@ -106,8 +106,7 @@ def _find() -> None:
 def open_target(target: Target) -> None:
     """Go where a target points: a feature, a list, or the run on the home page."""
     subject.choose(run=target.run, feature=target.feature, features=target.features or None)
-    page = "lists" if target.features else "home" if target.feature is None else "feature"
-    st.switch_page(nav.script(page))
+    controls.open_page("lists" if target.features else "home" if target.feature is None else "feature")
 
 
 def render_find_button() -> None:

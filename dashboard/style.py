@@ -29,7 +29,7 @@ ICON = (
 CSS = f"""<style>
 .p-h{{padding:0;margin:0;font-size:1.6rem}}
 .p-flag{{font-size:.85rem;font-weight:400;border:1px solid {LINE};border-radius:.4rem;padding:.1rem .4rem}}
-.p-labels{{margin:.2rem 0 0;padding:0!important;list-style:none;overflow-wrap:anywhere}}
+.p-labels{{margin:.2rem 0 .7rem;padding:0!important;list-style:none;overflow-wrap:anywhere}}
 .p-labels small,.p-facts small,.p-prov small{{color:{FADED}}}
 .p-facts,.p-prov{{display:grid;grid-template-columns:repeat(auto-fit,minmax(9.5rem,1fr));gap:.7rem 1.1rem;
 margin:0 0 .9rem;padding:0!important}}

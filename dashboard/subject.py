@@ -91,22 +91,25 @@ def choose(run: str | None = None, feature: int | None = None, features: Sequenc
     if features is not None:
         state.subject_features = tuple(dict.fromkeys(int(f) for f in features))
     state.link_error = None
-    acted()
+    state.acted = True
 
 
-def go(script: str) -> None:
-    """From a callback: open another page before anything of this one is drawn."""
-    st.session_state.going = script
+def acted(*keys: str) -> None:
+    """Take over what the widgets of these controls now say (without keys: all of the page); ``on_change`` of each.
+
+    What is taken over lives apart from the widgets: Streamlit forgets a widget that is not drawn, and its key then
+    holds the value it had when it was first drawn.
+    """
+    state = st.session_state
+    for key in keys or state.get("controls_here", ()):
+        if key in state:
+            state.remembered[key] = state[key]
+    state.acted = True
 
 
-def follow() -> None:
-    """Go where a callback said, if one did."""
-    if "going" in st.session_state:
-        st.switch_page(st.session_state.pop("going"))
-
-
-def acted() -> None:
-    """Say that one of our widgets started this run of the script; ``on_change`` of every control."""
+def remember(**values: Any) -> None:
+    """Give controls new values, from a callback or before leaving for their page."""
+    st.session_state.setdefault("remembered", {}).update(values)
     st.session_state.acted = True
 
 
@@ -173,6 +176,7 @@ def settle(shown: Sequence[str], controls: Sequence[Control] = ()) -> list[str]:
     """
     state, complaints = st.session_state, []
     memory = state.setdefault("remembered", {})
+    state.controls_here = [control.key for control in controls]
     for control in controls:
         value, wrong = _value(control, memory)
         if wrong:
@@ -196,26 +200,33 @@ def _value(control: Control, memory: dict[str, Any]) -> tuple[Any, str]:
         except PrismError as error:
             found = incoming[control.key][:40]
             return control.default, f"the link says {control.key}={found}: {error.title}. It shows {control.default!r}."
-    value = st.session_state.get(control.key, memory.get(control.key, control.default))
+    return _known(control, memory), ""
+
+
+def _known(control: Control, memory: dict[str, Any]) -> Any:
+    """The value here, before or by default; one that is no longer possible (a feature now off the list) gives way."""
+    value = memory.get(control.key, control.default)
     try:
         control.read(_written(value))
-    except PrismError:  # was possible in the view before this one, for example a feature now off the list
-        return control.default, ""
-    return value, ""
+    except PrismError:
+        return control.default
+    return value
+
+
+def link(shown: Sequence[str], controls: Sequence[Control] = ()) -> dict[str, str]:
+    """The whole link of a view in its fixed order, every value written out."""
+    subject = {"run": run_name(), "feature": feature(), "features": ",".join(map(str, features())) or None}
+    query = {key: str(subject[key]) for key in KEYS if key in shown and subject[key] is not None}
+    memory = st.session_state.get("remembered", {})
+    return query | {c.key: _written(_known(c, memory)) for c in controls}
 
 
 def write_url(shown: Sequence[str], controls: Sequence[Control] = ()) -> None:
-    """Write the whole view into the URL in a fixed order, if it is not there already."""
-    subject = {
-        "run": run_name(),
-        "feature": feature(),
-        "features": ",".join(map(str, features())) or None,
-    }
-    link = {key: str(subject[key]) for key in KEYS if key in shown and subject[key] is not None}
-    link |= {control.key: _written(st.session_state[control.key]) for control in controls}
-    if list(link.items()) != list(st.query_params.to_dict().items()):
-        st.query_params.from_dict(link)
-    st.session_state.seen = link
+    """Write the whole view into the URL, if it is not there already."""
+    query = link(shown, controls)
+    if list(query.items()) != list(st.query_params.to_dict().items()):
+        st.query_params.from_dict(query)
+    st.session_state.seen = query
 
 
 def link_query() -> str:

@@ -14,7 +14,9 @@ import streamlit as st
 from core.errors import InputError, PrismError
 from core.settings import Settings
 from core.store import MANIFEST, Run
-from dashboard import facts, readers, style, subject
+from dashboard import controls, facts, readers, style, subject
+
+LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
 def render_style() -> None:
@@ -26,7 +28,7 @@ def part(draw: Callable[[], None]) -> Callable[[], None]:
 
     def guarded() -> None:
         try:
-            subject.follow()
+            controls.follow()
             draw()
         except PrismError as error:
             render_error(error)
@@ -35,8 +37,23 @@ def part(draw: Callable[[], None]) -> Callable[[], None]:
 
 
 def render_error(error: PrismError) -> None:
-    """Title, detail and remedy of an error a user can cause; never a traceback."""
-    st.html(facts.message_html(error.title, error.detail, error.remedy))
+    """Title, detail and remedy of an error a user can cause; never a traceback, and no folders of a public host."""
+    st.html(facts.message_html(error.title, without_folders(error.detail), error.remedy))
+
+
+def without_folders(text: str) -> str:
+    """Where strangers visit, files are named below the cache directory only."""
+    settings = Settings.from_env()
+    return (
+        text.replace(f"{settings.cache_dir}/", "").replace(str(settings.cache_dir), "its cache")
+        if settings.hosted
+        else text
+    )
+
+
+def may_write() -> bool:
+    """Writing is for the person at this machine: not on a host, not where other machines can connect."""
+    return not Settings.from_env().hosted and st.get_option("server.address") in LOCAL
 
 
 def render_notes(notes: Sequence[str]) -> None:
@@ -97,10 +114,11 @@ def require_feature(run: Run) -> int:
 
 def render_empty_cache() -> None:
     """What to do when there is no run yet."""
+    where = without_folders(str(Settings.from_env().cache_dir))
     st.html(
         facts.message_html(
             "There is no run here yet",
-            f"A run is one model, one SAE and one text, encoded once. Looked in {Settings.from_env().cache_dir}",
+            f"A run is one model, one SAE and one text, encoded once. Looked in {where}",
             "`prism recipes` lists the recipes that ship, `prism run stories260K` runs one, `prism doctor` says what "
             "this machine can do. Then reload this page.",
             kind="note",

@@ -37,7 +37,7 @@ WORDS = [
 
 @dataclass(frozen=True)
 class World:
-    """Contexts ``tokens [n_contexts, n_pos]`` (position 0 is BOS, id 0) and dense acts ``[n_contexts, n_pos, d_sae]``."""
+    """``tokens [n_contexts, n_pos]`` (position 0 is BOS, id 0) and dense ``acts [n_contexts, n_pos, d_sae]``."""
 
     tokens: np.ndarray
     acts: np.ndarray
@@ -45,7 +45,7 @@ class World:
 
 
 def make_world(n_contexts: int = 200, n_pos: int = 24, d_sae: int = 40, seed: int = 0) -> World:
-    """Feature 0 is dead, 1 fires on token "cat", 2 on a random tenth of positions, 3 densely, others on one token each."""
+    """Feature 0 is dead, 1 fires on "cat", 2 on a random tenth of positions, 3 densely, others on one token each."""
     rng = np.random.default_rng(seed)
     tokens = rng.integers(1, len(WORDS) + 1, size=(n_contexts, n_pos)).astype(np.int32)
     tokens[:, 0] = 0
@@ -143,8 +143,9 @@ def _manifest(name: str, world: World, tables: dict, neuronpedia_id: str | None)
         "created_at": "2026-01-02T03:04:05Z",
         "provenance": {"packages": {"sae-prism": "0.1.0"}, "device": "cpu", "python": "3.11", "seconds": 1.0},
         "sae": {
-            "architecture": "standard", "kind": "relu", "d_in": 16, "d_sae": d_sae, "hook_name": "blocks.0.hook_resid_post",
-            "neuronpedia_id": neuronpedia_id, "release": None, "sae_id": None, "context_size": n_pos, "prepend_bos": True,
+            "architecture": "standard", "kind": "relu", "d_in": 16, "d_sae": d_sae,
+            "hook_name": "blocks.0.hook_resid_post", "neuronpedia_id": neuronpedia_id, "release": None,
+            "sae_id": None, "context_size": n_pos, "prepend_bos": True,
         },
         "model": {"name": "toy-model", "loader": "transformers", "n_ctx": n_pos, "d_model": 16, "dtype": "float32"},
         "corpus": {

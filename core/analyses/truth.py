@@ -14,7 +14,7 @@ import pyarrow as pa
 from scipy import sparse
 
 from core.analyses.base import Analysis, Progress
-from core.annotation import FOLDER, Annotation, load_annotation
+from core.annotation import FOLDER, SPECS, Annotation, load_annotation
 from core.maths.matching import Units, classify_concepts, match_concepts, pairwise_scores, unmatched_features
 from core.store import Run
 from core.tables import Column, TableSpec
@@ -246,6 +246,6 @@ ANALYSIS = Analysis(
     version=1,
     params=Params,
     tables=(CONCEPTS, TRUTH, FEATURE_TRUTH, OVERLAP),
-    inputs=("activations", "contexts", "annotation"),
+    inputs=("activations", "contexts", *(f"{FOLDER}/{spec.name}" for spec in SPECS)),
     compute=compute,
 )

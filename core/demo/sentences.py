@@ -20,7 +20,7 @@ def predicate(w: Writer, person: Person) -> None:
     """What the person does; marks the person's attributes at the referring token just written."""
     w.mark(person.concepts)
     known = [c for c in COMPONENTS if getattr(person, c) is not None]
-    named = bool(person.name) and w.tokens[-1] == " " + person.name[1]
+    named = person.name is not None and w.tokens[-1] == " " + person.name[1]
     known = [c for c in known if c != "fact" or named]
     component = w.pick([*known, "plain"], [*(COMPONENTS[c] for c in known), PLAIN_WEIGHT])
     _PREDICATES[component](w, person)

@@ -124,7 +124,7 @@ def _flops(encoder: Encoder, contexts: list[np.ndarray]) -> float:
     """Operations of all matrix products for these contexts, padding not counted."""
     one = torch.from_numpy(padded(contexts[:1])).to(encoder.device)
     with FlopCounterMode(display=False) as counter:
-        encoder.model.resid(one)  # type: ignore[arg-type]
+        encoder.model.resid(one)
     n_positions = sum(map(len, contexts))
     n_real = sum(int((~np.isin(c, list(encoder.special_ids))).sum()) for c in contexts)
     info = encoder.sae.info

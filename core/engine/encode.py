@@ -96,7 +96,7 @@ class Encoder:
         tokens = padded([contexts[c] for c in batch])
         counts = np.diff(row_ptr)[batch]
         places = np.repeat(np.arange(len(batch)) * tokens.shape[1], counts) + rows.pos[row]
-        values = self.model.resid(torch.from_numpy(tokens).to(self.device))  # type: ignore[arg-type]
+        values = self.model.resid(torch.from_numpy(tokens).to(self.device))
         values = values.reshape(-1, values.shape[-1]).index_select(0, torch.from_numpy(places).to(self.device))
         size = chunk_rows(self.n_columns if self.sae.info.elementwise else self.sae.info.d_sae, self.device)
         for start in range(0, len(row), size):

@@ -19,9 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from core import parquet
+from core import annotation, parquet
 from core.analyses.base import Progress
 from core.analyses.feature_statistics import Directions, compute_feature_tables
+from core.annotation import load_annotation, save_annotation
 from core.engine import fidelity, models, saes, work
 from core.engine.choices import chosen_features, context_size, shard_contexts
 from core.engine.corpus import require_windowing, write_contexts
@@ -55,6 +56,9 @@ class Job:
     def make(self) -> None:
         """All stages that are not done yet, up to the manifest."""
         (self.folder / MANIFEST).unlink(missing_ok=True)  # an earlier attempt's, whose tables did not verify
+        if self.here.corpus.annotation:
+            known = load_annotation(Path(self.here.corpus.annotation))
+            save_annotation(self.folder / annotation.FOLDER, known)
         self._require_same_inputs()
         if not (self.work.has_file(CONTEXTS.name) and self.work.has_file(VOCABULARY.name)):
             self._make_contexts()

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from core import annotation
 from core.engine import work
 from core.engine.work import Work
 from core.recipe import Recipe
@@ -21,6 +22,8 @@ def write_manifest(
     """Write the manifest of a run whose tables are all there; it names no host and no absolute path."""
     values = state.values
     names = [spec.name for spec in RUN_TABLES] + ["activations"]
+    if recipe.corpus.annotation:
+        names += [f"{annotation.FOLDER}/{spec.name}" for spec in annotation.SPECS]
     manifest: dict[str, Any] = {
         "format": FORMAT,
         "name": recipe.name,
@@ -38,7 +41,7 @@ def write_manifest(
             "n_contexts": values["corpus"]["n_contexts"],
             "n_tokens": values["corpus"]["n_tokens"],
         },
-        "tables": {name: table_entry(state.folder / f"{name}.parquet") for name in names},
+        "tables": {name: table_entry(state.folder / f"{name}.parquet", state.folder) for name in names},
     }
     write_sealed(state.folder, work.plain(manifest))
 
@@ -60,7 +63,7 @@ def _provenance(
         "seconds_by_stage": seconds,
         "tokens_per_s": round(state.values["corpus"]["n_tokens"] / max(encode_seconds, 1e-9), 1),
         "recipe_folder": Path(os.path.relpath(recipe_folder, store.cache_dir / recipe.name)).as_posix(),
-        "command": f"prism run {recipe.name}.toml",
+        "command": f"prism run {recipe.name} --replace",
     }
 
 

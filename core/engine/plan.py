@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from core.units import human_bytes, human_time
 from core.engine import models, saes, work
 from core.engine.choices import chosen_features, context_size
 from core.engine.device import choose_device
@@ -16,6 +15,7 @@ from core.errors import DamagedError, InputError
 from core.recipe import Recipe, located
 from core.store import Store
 from core.types import ModelInfo, SAEInfo
+from core.units import human_bytes, human_time
 
 BYTES_PER_ACTIVATION = {"float16": 4.0, "float32": 6.0}
 SHARD_BYTES_PER_ACTIVATION = {"float16": 8.0, "float32": 10.0}

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
+import contextlib
 from pathlib import Path
 
 from core.analyses.base import Progress, Silent
 from core.engine import work
 from core.engine.job import Job
-from core.engine.work import SHARDS, WORK, Work
+from core.engine.work import Work
 from core.errors import InputError
 from core.recipe import Recipe, located
-from core.store import Run, Store
+from core.store import MANIFEST, Run, Store
 
 
 def run_recipe(
@@ -36,9 +36,19 @@ def run_recipe(
             except InputError:
                 job.forget_if_worthless()
                 raise
-        shutil.rmtree(store.partial(recipe.name) / SHARDS, ignore_errors=True)
-        (store.partial(recipe.name) / WORK).unlink(missing_ok=True)
+        _clear_work(Run(store.partial(recipe.name)))
         return store.publish(recipe.name)
+
+
+def _clear_work(run: Run) -> None:
+    """Leave the manifest and the tables it names; shards, notes and what killed attempts left half-written go."""
+    keep = {MANIFEST} | {entry["file"] for entry in run.manifest["tables"].values()}
+    for path in sorted(run.path.rglob("*"), reverse=True):  # what a folder holds comes before the folder
+        if path.is_dir():
+            with contextlib.suppress(OSError):  # not empty: it holds tables
+                path.rmdir()
+        elif path.relative_to(run.path).as_posix() not in keep:
+            path.unlink()
 
 
 def _begin(store: Store, recipe: Recipe, replace: bool, progress: Progress) -> Work:

@@ -37,9 +37,9 @@ class LanguageModelConfig:
     n_layers: int = 3
     n_heads: int = 4
     d_mlp: int = 384
-    n_steps: int = 2200
+    n_steps: int = 3000
     batch_size: int = 16
-    lr: float = 3e-3
+    lr: float = 4e-3
     warmup_steps: int = 100
     final_lr_share: float = 0.05
     weight_decay: float = 0.01

@@ -32,13 +32,13 @@ class SAETrainingConfig:
 
     hook_name: str = "model.layers.2"
     d_sae: int = 768
-    k: float = 5.0
+    k: float = 8.0
     matryoshka_widths: tuple[int, ...] = ()
-    n_tokens: int = 2_000_000
+    n_tokens: int = 4_000_000
     batch_tokens: int = 2048
     lr: float = 2e-3
     lr_decay_share: float = 0.3
-    dead_window: int = 100
+    dead_window: int = 30
     aux_coefficient: float = 1.0
     context_size: int = 128
     special_ids: tuple[int, ...] = (0, 1, 2, 3)

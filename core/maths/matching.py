@@ -54,7 +54,7 @@ class Rule:
     threshold: float = 0.0
 
 
-def f1_score(tp: np.ndarray, n_fired: np.ndarray, n_true: np.ndarray) -> np.ndarray:
+def f1_score(tp: np.ndarray, n_fired: np.ndarray, n_true: np.ndarray | np.float64) -> np.ndarray:
     """F1 = 2 tp / (fired + true); 0 where nothing fired and nothing was true."""
     total = n_fired + n_true
     return np.where(total > 0, 2 * tp / np.maximum(total, 1), 0.0)
@@ -356,8 +356,8 @@ class _View:
         return "absorbed", [best, *(j for _, j in took)], [self.concepts[k] for k, _ in took]
 
     def split(self, i: int) -> tuple[str, list[int], list[str]] | None:
-        parts = np.flatnonzero((self.precision[i] >= PART_PRECISION) & (self.recall[i] >= PART_RECALL))
-        parts = [int(j) for j in parts[np.argsort(-self.recall[i, parts])]]
+        good = np.flatnonzero((self.precision[i] >= PART_PRECISION) & (self.recall[i] >= PART_RECALL))
+        parts = [int(j) for j in good[np.argsort(-self.recall[i, good], kind="stable")]]
         truth = _dense_truth(self.units, i)
         if len(parts) < 2 or (truth & self.union(parts)).sum() < FOUND_F1 * truth.sum():
             return None

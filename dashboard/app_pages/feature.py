@@ -5,25 +5,14 @@ from __future__ import annotations
 import streamlit as st
 
 from core.store import Run
-from dashboard import charts, examples, facts, picker, readers, stepping, subject, tokens, widgets
+from dashboard import charts, controls, examples, facts, picker, readers, stepping, subject, tokens, widgets
 
-WIDTHS = ("8", "16", "32", "64", "whole")
 COUNTS = {
     "top": ("Top", 50),
     "random": ("Uniformly random", 50),
     "band": ("Per quarter", 20),
     "near": ("Near misses", 20),
 }
-CONTROLS = (
-    subject.choice("feature_step", "all", ("all", "list")),
-    subject.choice("feature_scale", "linear", ("linear", "log")),
-    subject.choice("feature_width", "16", WIDTHS),
-    subject.whole("feature_top", 8, 0, 50),
-    subject.whole("feature_random", 8, 0, 50),
-    subject.whole("feature_band", 2, 0, 20),
-    subject.whole("feature_near", 5, 0, 20),
-    subject.whole("feature_seed", 0, 0, 999_999),
-)
 
 
 def render_toolbar(run: Run, feature: int) -> None:
@@ -34,11 +23,12 @@ def render_toolbar(run: Run, feature: int) -> None:
             st.button(title, shortcut=key, on_click=stepping.move, args=args, key=title.lower())
         st.button("Random", shortcut="x", on_click=stepping.move_anywhere, args=(run,), key="random")
         picker.render_find_button()
-        title = "Off the list" if on_list else "On the list"
+        title = "Take off list" if on_list else "Add to list"
         st.button(title, shortcut="l", on_click=stepping.keep, args=(feature,), key="keep")
         if subject.features():
             st.segmented_control("Step through", ("all", "list"), key="feature_step", required=True,
-                                 on_change=subject.acted, label_visibility="collapsed")  # fmt: skip
+                                 on_change=subject.acted, args=("feature_step",),
+                                 label_visibility="collapsed")  # fmt: skip
         if url := facts.neuronpedia_url(run.manifest, feature):
             st.link_button("Neuronpedia", url, icon=":material/open_in_new:", key="neuronpedia")
         render_choices()
@@ -46,8 +36,7 @@ def render_toolbar(run: Run, feature: int) -> None:
 
 
 def draw_again() -> None:
-    subject.acted()
-    st.session_state.feature_seed = (st.session_state.feature_seed + 1) % 1_000_000
+    subject.remember(feature_seed=(st.session_state.feature_seed + 1) % 1_000_000)
 
 
 def render_choices() -> None:
@@ -55,11 +44,12 @@ def render_choices() -> None:
     with (panel := st.popover("Show", icon=":material/tune:", key="feature_choices", on_change="rerun")):
         if not panel.open:
             return
-        st.segmented_control("Act axis of the histogram", ("linear", "log"), key="feature_scale", required=True,
-                             on_change=subject.acted)  # fmt: skip
-        st.selectbox("Tokens either side of the peak", WIDTHS, key="feature_width", on_change=subject.acted)
+        st.segmented_control("Act axis of the histogram", controls.SCALES, key="feature_scale", required=True,
+                             on_change=subject.acted, args=("feature_scale",))  # fmt: skip
+        st.selectbox("Tokens either side of the peak", controls.WIDTHS, key="feature_width", on_change=subject.acted,
+                     args=("feature_width",))  # fmt: skip
         for key, (title, most) in COUNTS.items():
-            st.number_input(title, 0, most, key=f"feature_{key}", on_change=subject.acted)
+            st.number_input(title, 0, most, key=f"feature_{key}", on_change=subject.acted, args=(f"feature_{key}",))
         st.button("Draw again", on_click=draw_again, key="draw", icon=":material/casino:")
 
 
@@ -93,7 +83,7 @@ def render_contexts(run: Run, feature: int) -> None:
 def render_page() -> None:
     run = widgets.require_run()
     feature = widgets.require_feature(run)
-    widgets.render_notes(subject.settle(("run", "feature", "features"), CONTROLS))
+    widgets.render_notes(subject.settle(*controls.of("feature")))
     render_toolbar(run, feature)
     render_numbers(run, feature)
     left, right = st.columns(2)

@@ -9,14 +9,12 @@ import streamlit as st
 
 from core.errors import PrismError
 from core.store import Run
-from dashboard import browse, facts, picker, readers, subject, widgets
+from dashboard import browse, controls, facts, picker, readers, subject, widgets
 from dashboard.wording import count, number
-
-CONTROLS = (subject.text("home_find", 200), *browse.CONTROLS)
 
 
 def pasted() -> None:
-    subject.acted()
+    subject.acted("home_find")
     st.session_state.opening = True
 
 
@@ -30,22 +28,22 @@ def render_paste_box() -> None:
     entered = st.session_state.pop("opening", False)
     target = picker.render_answer(st.session_state.home_find)
     if target and (entered or st.button("Open", key="home_open")):
-        st.session_state.remembered["home_find"] = ""
+        subject.remember(home_find="")
         picker.open_target(target)
 
 
-def render_all_runs(run: Run) -> None:
+def render_all_runs() -> None:
     names = readers.run_names()
     if len(names) < 2:
         return
-    event = st.dataframe(
-        pd.DataFrame([run_row(name) for name in names]), hide_index=True, key="home_runs", on_select="rerun",
-        selection_mode="single-cell", alt="All runs; click one to choose it",
-    )  # fmt: skip
-    cells = event["selection"]["cells"]
-    if cells and names[cells[0][0]] != run.name:
-        subject.choose(run=names[cells[0][0]])
-        st.rerun()
+    choose = st.column_config.ButtonColumn("run", type="tertiary", key="home_runs_click", on_click=chosen, pinned=True)
+    table = pd.DataFrame([run_row(name) for name in names])
+    st.dataframe(table, hide_index=True, key="home_runs", column_config={"run": choose}, alt="All runs")
+
+
+def chosen() -> None:
+    if (click := st.session_state.home_runs_click) and click["label"] in readers.run_names():
+        subject.choose(run=click["label"])
 
 
 def run_row(name: str) -> dict[str, str]:
@@ -83,17 +81,17 @@ def render_run_card(run: Run) -> None:
 
 @widgets.part
 def render_browser() -> None:
-    subject.settle(("run", "features"), CONTROLS)
+    subject.settle(*controls.of("home"))
     browse.render_filters()
     browse.render_table(widgets.require_run())
 
 
 st.html('<h1 class="p-h">SAE Prism</h1>Does a feature mean what its label says?')
 run = widgets.require_run()
-widgets.render_notes(subject.settle(("run", "features"), CONTROLS))
-picker.catch("home")
+widgets.render_notes(subject.settle(*controls.of("home")))
 render_paste_box()
-render_all_runs(run)
+render_all_runs()
 render_run_card(run)
 widgets.render_unfinished()
 render_browser()
+picker.catch("home")

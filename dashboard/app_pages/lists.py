@@ -9,20 +9,9 @@ import streamlit as st
 
 from core.errors import PrismError
 from core.store import Run
-from dashboard import charts, compare, facts, named_lists, nav, picker, readers, subject, tokens, widgets, wording
+from dashboard import charts, compare, controls, facts, named_lists, picker, readers, subject, tokens, widgets, wording
 
 COLUMNS = ("flag", "density", "act_max", "token_r2", "top_divergence_p")
-
-
-def controls() -> tuple[subject.Control, ...]:
-    """The two features compared come from the list; they are the first two unless chosen."""
-    options = [str(f) for f in subject.features()] or [""]
-    return (
-        subject.choice("lists_a", options[0], options),
-        subject.choice("lists_b", options[min(1, len(options) - 1)], options),
-        subject.choice("lists_scale", "linear", ("linear", "log")),
-        subject.whole("lists_n", 6, 1, 30),
-    )
 
 
 def typed(run: Run) -> None:
@@ -37,9 +26,9 @@ def clear() -> None:
 
 
 def step_through() -> None:
-    st.session_state.remembered["feature_step"] = "list"
+    subject.remember(feature_step="list")
     subject.choose(feature=subject.features()[0])
-    st.switch_page(nav.script("feature"))
+    controls.open_page("feature")
 
 
 def render_list(run: Run) -> None:
@@ -54,7 +43,7 @@ def render_list(run: Run) -> None:
     found: pd.DataFrame = table.iloc[table["feature"].searchsorted(list(now))]
     picker.render_listing(found, wording.plural(len(found), "feature"), COLUMNS)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        if st.button("Step through", key="lists_step", icon=":material/play_arrow:", type="primary"):
+        if st.button("Step through", key="lists_step", icon=":material/play_arrow:"):
             step_through()
         st.button("Clear", key="lists_clear", on_click=clear)
         text = json.dumps({"run": run.name, "features": list(now)})
@@ -67,11 +56,13 @@ def render_compare(run: Run) -> None:
     state, options = st.session_state, [str(f) for f in subject.features()]
     st.html('<h2 class="p-h">Compare two</h2>')
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.selectbox("Left", options, key="lists_a", on_change=subject.acted, width=150)
-        st.selectbox("Right", options, key="lists_b", on_change=subject.acted, width=150)
-        st.segmented_control("Histogram of act", ("linear", "log"), key="lists_scale", required=True,
-                             on_change=subject.acted)  # fmt: skip
-        st.number_input("Contexts of each kind", 1, 30, key="lists_n", on_change=subject.acted, width=150)
+        st.selectbox("Left", options, key="lists_a", on_change=subject.acted, args=("lists_a",), width=150)
+        st.selectbox("Right", options, key="lists_b", on_change=subject.acted, args=("lists_b",), width=150)
+        st.segmented_control("Histogram of act", controls.SCALES, key="lists_scale", required=True,
+                             on_change=subject.acted, args=("lists_scale",))  # fmt: skip
+        st.number_input(
+            "Contexts of each kind", 1, 30, key="lists_n", on_change=subject.acted, args=("lists_n",), width=150
+        )
     pair = [int(state.lists_a), int(state.lists_b)]
     acts, corpus = [readers.acts(run, f) for f in pair], run.manifest["corpus"]
     st.html(facts.facts_html(compare.compare_facts(acts[0], acts[1], corpus["n_tokens"], corpus["n_contexts"])))
@@ -99,11 +90,11 @@ def render_side(run: Run, feature: int, acts: readers.FeatureActs) -> None:
 
 
 run = widgets.require_run()
-widgets.render_notes(subject.settle(("run", "features"), controls()))
+widgets.render_notes(subject.settle(*controls.of("lists")))
 st.html('<h1 class="p-h">Feature list</h1>')
-picker.catch("lists")
 render_list(run)
 named_lists.render_named_lists(run)
 if subject.features():
     render_compare(run)
 widgets.render_footer(run)
+picker.catch("lists")

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from core.store import Store
-from dashboard import browse, nav, readers, subject
+from dashboard import browse, nav, readers, subject, widgets
 from tests.dashboard.conftest import APP, HOSTILE, NEURONPEDIA, Open, add_labels, alerts, texts
 from tests.factories import write_run
 
@@ -334,9 +334,27 @@ def test_a_list_name_is_not_a_path(open_page: Open, tmp_path: Path) -> None:
 
 
 def test_a_host_for_strangers_cannot_write(open_page: Open, toy_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def can_save() -> bool:
+        at = open_page(toy_cache, "lists", run="toy", features="1")
+        return bool([b for b in at.button if b.key in ("list_save", "list_delete")])
+
+    assert can_save()
     monkeypatch.setenv("PRISM_HOSTED", "1")
-    at = open_page(toy_cache, "lists", run="toy", features="1")
-    assert not [b for b in at.button if b.key in ("list_save", "list_delete")]
+    assert not can_save()
+    monkeypatch.delenv("PRISM_HOSTED")
+    monkeypatch.setattr(widgets, "LOCAL", ())
+    assert not can_save()
+
+
+def test_a_host_for_strangers_names_no_folder(open_page: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert str(tmp_path) in texts(open_page(tmp_path))
+    monkeypatch.setenv("PRISM_HOSTED", "1")
+    assert str(tmp_path) not in texts(open_page(tmp_path))
+    run = write_run(tmp_path)
+    (run.path / "features.parquet").unlink()
+    html = texts(open_page(tmp_path, "feature", run="toy"))
+    assert "features.parquet" in html
+    assert str(tmp_path) not in html
 
 
 def test_a_feature_taken_off_the_list_is_no_longer_compared(open_page: Open, toy_cache: Path) -> None:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
+import shutil
 import signal
+import tempfile
 import time
+from collections.abc import Iterator
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
@@ -25,6 +29,15 @@ def processes() -> ForkServerContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.engine.killable"])
     return context
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """Memory where there is some: hundreds of runs on a disk mostly wait for its fsync."""
+    memory = Path("/dev/shm")
+    roomy = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 200e6
+    with tempfile.TemporaryDirectory(dir=memory if roomy else None) as name:
+        yield Path(name)
 
 
 @pytest.fixture(scope="module")
@@ -65,15 +78,16 @@ def time_of_a_run(processes: ForkServerContext, folder: Path, cache_dir: Path) -
 
 
 def kill_and_resume(
-    processes: ForkServerContext, folder: Path, tmp_path: Path, whole: dict[str, bytes], n: int, seed: int
+    processes: ForkServerContext, folder: Path, place: Path, whole: dict[str, bytes], n: int, seed: int
 ) -> None:
-    seconds = time_of_a_run(processes, folder, tmp_path / "timed")
+    seconds = time_of_a_run(processes, folder, place / "timed")
     n_killed = 0
     for i, share in enumerate(np.random.default_rng(seed).uniform(0.02, 0.9, n)):
-        cache_dir, started = tmp_path / f"cache{i}", processes.Event()
+        cache_dir, started = place / f"cache{i}", processes.Event()
         child = processes.Process(target=run_until_killed, args=(folder, cache_dir, DELAY, started))
         child.start()
         assert started.wait(120)
+        print(f"kill {i} after {share:.3f} of {seconds:.2f} s")  # shown when it fails
         time.sleep(share * seconds)
         child.kill()
         child.join()
@@ -81,32 +95,32 @@ def kill_and_resume(
         if Store(cache_dir).names():  # it was quicker than the clock said
             assert child.exitcode == 0 or tables(Store(cache_dir).run("fake")) == whole
         assert_resumed(folder, cache_dir, whole)
+        shutil.rmtree(cache_dir)
     assert n_killed >= n / 2
 
 
 def test_five_kills_at_random_moments(
-    processes: ForkServerContext, folder: Path, tmp_path: Path, whole: dict[str, bytes]
+    processes: ForkServerContext, folder: Path, place: Path, whole: dict[str, bytes]
 ) -> None:
-    kill_and_resume(processes, folder, tmp_path, whole, 5, seed=int(time.time()))
+    kill_and_resume(processes, folder, place, whole, 5, seed=int(time.time()))
 
 
 @pytest.mark.slow
 def test_two_hundred_kills_at_random_moments(
-    processes: ForkServerContext, folder: Path, tmp_path: Path, whole: dict[str, bytes]
+    processes: ForkServerContext, folder: Path, place: Path, whole: dict[str, bytes]
 ) -> None:
-    kill_and_resume(processes, folder, tmp_path, whole, 200, seed=0)
+    kill_and_resume(processes, folder, place, whole, 200, seed=0)
 
 
-def die_at_every(
-    processes: ForkServerContext, folder: Path, tmp_path: Path, whole: dict[str, bytes], step: int
-) -> None:
+def die_at_every(processes: ForkServerContext, folder: Path, place: Path, whole: dict[str, bytes], step: int) -> None:
     """Kill at every ``step``-th moment at which something becomes durable, until a run gets through."""
     for n in range(0, 10_000, step):
-        cache_dir = tmp_path / f"cache{n}"
+        cache_dir = place / f"cache{n}"
         child = processes.Process(target=run_and_die_at, args=(folder, cache_dir, n))
         child.start()
         child.join(120)
         assert_resumed(folder, cache_dir, whole)
+        shutil.rmtree(cache_dir)
         if child.exitcode == 0:
             assert n > 30
             return
@@ -114,22 +128,22 @@ def die_at_every(
 
 
 def test_deaths_between_any_two_durable_steps(
-    processes: ForkServerContext, folder: Path, tmp_path: Path, whole: dict[str, bytes]
+    processes: ForkServerContext, folder: Path, place: Path, whole: dict[str, bytes]
 ) -> None:
-    die_at_every(processes, folder, tmp_path, whole, step=9)
+    die_at_every(processes, folder, place, whole, step=9)
 
 
 @pytest.mark.slow
 def test_death_before_every_durable_step(
-    processes: ForkServerContext, folder: Path, tmp_path: Path, whole: dict[str, bytes]
+    processes: ForkServerContext, folder: Path, place: Path, whole: dict[str, bytes]
 ) -> None:
-    die_at_every(processes, folder, tmp_path, whole, step=1)
+    die_at_every(processes, folder, place, whole, step=1)
 
 
 def test_a_run_killed_again_and_again_gets_on(
-    processes: ForkServerContext, folder: Path, tmp_path: Path, whole: dict[str, bytes]
+    processes: ForkServerContext, folder: Path, place: Path, whole: dict[str, bytes]
 ) -> None:
-    cache_dir = tmp_path / "cache"
+    cache_dir = place / "cache"
     for _ in range(3):
         child = processes.Process(target=run_and_die_at, args=(folder, cache_dir, 8))
         child.start()

@@ -393,6 +393,18 @@ def test_damaged_contexts_of_unfinished_work_are_made_again(
     assert tables(resumed) == tables(run_recipe(fake_recipe("whole"), folder, store))
 
 
+def test_a_whole_run_that_only_lacks_its_place_is_put_there_without_loading_anything(
+    folder: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "publish", lambda *args: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            run_recipe(fake_recipe(), folder, store)
+    monkeypatch.setattr(saes_module, "load_sae", lambda *args: pytest.fail("loaded"))
+    assert run_recipe(fake_recipe(), folder, store).verify() == []
+    assert store.unfinished() == []
+
+
 def test_work_begun_with_other_weights_is_not_mixed(
     folder: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
