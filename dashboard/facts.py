@@ -98,7 +98,7 @@ def run_facts(manifest: Mapping[str, Any]) -> list[Fact]:
     seconds = made.get("seconds")
     took = "" if missing(seconds) else f"took {number(seconds)} s on {made.get('device', '?')}"
     return [
-        Fact("model", str(model.get("name", "?")), f"{model.get('dtype', '?')}, read by {model.get('loader', '?')}"),
+        Fact("model", last_part(model.get("name")), f"{model.get('dtype', '?')}, read by {model.get('loader', '?')}"),
         Fact("SAE", sae_name(manifest), f"{sae.get('architecture', '?')} at {sae.get('hook_name', '?')}"),
         Fact("features", wide, firings),
         Fact("corpus", corpus_name(manifest), f"licence: {corpus.get('licence') or 'not stated'}"),
@@ -112,7 +112,13 @@ def sae_name(manifest: Mapping[str, Any]) -> str:
     """``release:id``, or the folder's name."""
     sae, recipe = manifest.get("sae") or {}, (manifest.get("recipe") or {}).get("sae") or {}
     release, sae_id = sae.get("release") or recipe.get("release"), sae.get("sae_id") or recipe.get("id")
-    return f"{release}:{sae_id}" if release else str(recipe.get("path") or "?")
+    return f"{release}:{sae_id}" if release else last_part(recipe.get("path"))
+
+
+def last_part(name: Any) -> str:
+    """A folder by its last part, a hub id whole: ``../models/tiny`` is tiny, ``google/gemma-2-2b`` stays."""
+    text = str(name or "?").rstrip("/")
+    return text.rsplit("/", 1)[-1] if text.startswith((".", "/")) or text.count("/") > 1 else text
 
 
 def corpus_name(manifest: Mapping[str, Any]) -> str:

@@ -213,6 +213,6 @@ def words_of(text: str) -> list[str]:
     return words or ([text.strip()] if text.strip() else [])
 
 
-def result_frame(frame: pd.DataFrame, rows: np.ndarray, limit: int = 50) -> pd.DataFrame:
+def result_frame(frame: pd.DataFrame, rows: np.ndarray, limit: int = 15) -> pd.DataFrame:
     """The feature table's rows found, best first, at most ``limit``."""
     return frame.iloc[rows[:limit]]

@@ -75,7 +75,7 @@ def _by_words(pasted: Pasted, run: Run) -> Target | None:
     found = result_frame(table.frame, rows)
     if len(rows) == 1:
         return Target(run.name, int(found["feature"].iloc[0]))
-    render_listing(found, f"{count(len(rows))} features share its words; those with the rarest words first")
+    render_listing(found, f"{len(found)} of {count(len(rows))} features that share its words, the rarest words first")
     return None
 
 

@@ -44,11 +44,9 @@ def render_error(error: PrismError) -> None:
 def without_folders(text: str) -> str:
     """Where strangers visit, files are named below the cache directory only."""
     settings = Settings.from_env()
-    return (
-        text.replace(f"{settings.cache_dir}/", "").replace(str(settings.cache_dir), "its cache")
-        if settings.hosted
-        else text
-    )
+    if not settings.hosted:
+        return text
+    return text.replace(f"{settings.cache_dir}/", "").replace(str(settings.cache_dir), "its cache")
 
 
 def may_write() -> bool:
@@ -194,7 +192,8 @@ def render_footer(run: Run) -> None:
     with st.expander(f"Where these numbers come from: run {run.name}"):
         st.html(facts.facts_html(facts.run_facts(run.manifest) + facts.fidelity_facts(run.manifest), "p-prov"))
         name = shlex.quote(run.name)
-        st.code(f"prism run {name}.toml    # make it again\nprism verify {name}    # check every table", language=None)
+        again = run.manifest["provenance"].get("command") or f"prism run {name}.toml"
+        st.code(f"{again}    # make it again\nprism verify {name}    # check every table", language=None)
         st.download_button(
             "run.json", lambda: (run.path / MANIFEST).read_bytes(), f"prism_{run.name}_run.json", "application/json",
             on_click="ignore", icon=":material/download:", key="footer_manifest",

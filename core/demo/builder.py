@@ -32,7 +32,7 @@ class Scale:
 
 
 SCALES = {
-    "full": Scale(2000, 16_000, {}, {}),
+    "full": Scale(2000, 40_000, {}, {}),
     "tiny": Scale(
         60,
         200,
@@ -66,7 +66,7 @@ def build_demo(
     """Train and write everything below ``out``; a folder that exists is written over file by file.
 
     ``model_name`` is what the SAE's metadata will call the model (default: the folder it is written to). Same seed,
-    same CPU type, same thread count: same files. About 25 minutes on two cores at full scale.
+    same CPU type, same thread count: same files. Full scale takes about ten minutes on two free cores.
     """
     from core.engine.train import LanguageModelConfig, train_language_model
     from core.engine.train_sae import SAETrainingConfig, train_sae

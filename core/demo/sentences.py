@@ -149,13 +149,9 @@ def open_sentence(w: Writer, stage: str) -> bool:
 
 def introduce_entity(w: Writer, person: Person, *, capital: bool) -> None:
     """A named person enters and does something."""
-    if capital and w.chance(0.3):
-        w.words("They spoke of")
-        put_name(w, person)
-        w.put(",")
-        w.put(" who")
-    else:
-        put_name(w, person)
+    if capital and w.chance(0.2):
+        w.words("They say")
+    put_name(w, person)
     predicate(w, person)
     finish(w)
 

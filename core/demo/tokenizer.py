@@ -21,7 +21,7 @@ PATTERN = r" ?[A-Za-z]+| ?[0-9]+| ?[^A-Za-z0-9\s]|\n| "
 
 _FUNCTION_WORDS = (
     "A", "a", "There", "many", "or",
-    "so", "there", "was", "They", "spoke", "of", "who", "near", "the", "for", "In", "in",
+    "so", "there", "was", "They", "say", "spoke", "of", "who", "near", "the", "for", "In", "in",
     "On", "on", "and", "typical", "definition", "would", "be", "known", "The", "were",
     "said", "When", "came", "stranger", "Needed", "I", "He", "he", "She", "she",
 )  # fmt: skip

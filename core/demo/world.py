@@ -253,7 +253,7 @@ class _Author:
         w = self.w
         kind = w.pick(
             ("continue", "entity", "stranger", "definition", "senses", "place"),
-            (self._continue_weight(), 0.15, 0.24, 0.03, 0.07, 0.05),
+            (self._continue_weight(), 0.16, 0.24, 0.025, 0.07, 0.05),
         )
         if kind == "senses":
             return s.two_senses(w)

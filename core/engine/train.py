@@ -37,7 +37,7 @@ class LanguageModelConfig:
     n_layers: int = 3
     n_heads: int = 4
     d_mlp: int = 384
-    n_steps: int = 3000
+    n_steps: int = 2400
     batch_size: int = 16
     lr: float = 4e-3
     warmup_steps: int = 100

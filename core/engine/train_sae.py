@@ -27,7 +27,8 @@ class SAETrainingConfig:
     """A BatchTopK SAE, or a Matryoshka one where ``matryoshka_widths`` is given, and how it is trained.
 
     ``n_tokens`` counts activations seen, special tokens left out; ``k`` is the mean number of features per token.
-    ``dead_window`` is in steps: a feature silent that long is pulled back by the auxiliary loss.
+    ``dead_window`` is in steps: a feature silent that long is pulled back by the auxiliary loss, whose weight is
+    high because a weak one leaves a quarter of the features dead on so small a model.
     """
 
     hook_name: str = "model.layers.2"
@@ -35,11 +36,11 @@ class SAETrainingConfig:
     k: float = 8.0
     matryoshka_widths: tuple[int, ...] = ()
     n_tokens: int = 4_000_000
-    batch_tokens: int = 2048
+    batch_tokens: int = 1024
     lr: float = 2e-3
     lr_decay_share: float = 0.3
-    dead_window: int = 30
-    aux_coefficient: float = 1.0
+    dead_window: int = 60
+    aux_coefficient: float = 4.0
     context_size: int = 128
     special_ids: tuple[int, ...] = (0, 1, 2, 3)
     dataset_path: str = "planted-world"

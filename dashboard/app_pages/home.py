@@ -55,7 +55,7 @@ def run_row(name: str) -> dict[str, str]:
     fit, corpus = manifest.get("fidelity") or {}, manifest.get("corpus") or {}
     return {
         "run": name,
-        "model": str((manifest.get("model") or {}).get("name", "?")),
+        "model": facts.last_part((manifest.get("model") or {}).get("name")),
         "SAE": facts.sae_name(manifest),
         "corpus": facts.corpus_name(manifest),
         "features": count((manifest.get("counts") or {}).get("n_features")),

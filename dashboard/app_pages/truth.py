@@ -6,8 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from core.analyses.truth import ANALYSIS
-from core.results import Result, require_result
-from core.store import Run
+from core.results import require_result
 from dashboard import facts, nav, subject, truth_charts, widgets
 from dashboard.facts import Fact
 from dashboard.wording import count, interval, number, percent
@@ -59,11 +58,9 @@ def render_kinds(truth: pd.DataFrame, concepts: pd.DataFrame) -> None:
 
 
 def render_map(overlap: pd.DataFrame, concepts: pd.DataFrame) -> None:
-    kinds = sorted(concepts["kind"].unique())
     st.subheader("Concepts by features")
-    st.selectbox("Kind", kinds, key="truth_kind", on_change=subject.acted, width=220)
-    names = concepts.loc[concepts["kind"] == st.session_state.truth_kind, "concept"].tolist()
-    names = names[: truth_charts.MAX_SIDE]
+    st.selectbox("Kind", sorted(concepts["kind"].unique()), key="truth_kind", on_change=subject.acted, width=220)
+    names = concepts.loc[concepts["kind"] == st.session_state.truth_kind, "concept"].tolist()[: truth_charts.MAX_SIDE]
     figure = truth_charts.overlap_heatmap(overlap, names)
     event = st.plotly_chart(
         figure, key=f"truth_map_{subject.link_digest()}", on_select="rerun", selection_mode="points",
@@ -111,16 +108,11 @@ def render_table(truth: pd.DataFrame, concepts: pd.DataFrame) -> None:
             open_feature(int(feature))
 
 
-def load(run: Run) -> tuple[Result, dict[str, pd.DataFrame]]:
-    result = require_result(run, ANALYSIS)
-    return result, {name: result.table(name) for name in ("concepts", "truth", "feature_truth", "overlap")}
-
-
 run = widgets.require_run()
 st.html(f'<h2 class="p-h">{ANALYSIS.title}</h2>{ANALYSIS.question}')
-result, tables = load(run)
-kinds = sorted(tables["concepts"]["kind"].unique())
-widgets.render_notes(subject.settle(("run",), controls(kinds)))
+result = require_result(run, ANALYSIS)
+tables = {spec.name: result.table(spec.name) for spec in ANALYSIS.tables}
+widgets.render_notes(subject.settle(("run",), controls(sorted(tables["concepts"]["kind"].unique()))))
 render_summary(tables["truth"], tables["concepts"], tables["feature_truth"])
 render_kinds(tables["truth"], tables["concepts"])
 render_map(tables["overlap"], tables["concepts"])

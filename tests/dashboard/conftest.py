@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -36,6 +37,13 @@ def toy_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_run(folder, "other")
     add_labels(write_run(folder, "toy", neuronpedia_id=NEURONPEDIA), {1: "cats", 2: HOSTILE, 5: "the word on"})
     return folder
+
+
+@pytest.fixture
+def own_cache(toy_cache: Path, tmp_path: Path) -> Path:
+    """A copy of the run ``toy`` that the test may write to."""
+    shutil.copytree(toy_cache / "toy", tmp_path / "toy")
+    return tmp_path
 
 
 Open = Callable[..., AppTest]

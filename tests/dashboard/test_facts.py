@@ -76,6 +76,20 @@ def test_a_manifest_that_says_little_is_still_drawn() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("../../saes/mine_8/", "mine_8"),
+        ("google/gemma-2-2b", "google/gemma-2-2b"),
+        ("/data/m", "m"),
+        ("a/b/c", "c"),
+        (None, "?"),
+    ],
+)
+def test_folders_are_named_by_their_last_part_and_hub_ids_whole(name: str | None, said: str) -> None:
+    assert facts.last_part(name) == said
+
+
+@pytest.mark.parametrize(
     ("stated", "url"),
     [
         (NEURONPEDIA, f"https://www.neuronpedia.org/{NEURONPEDIA}/5"),

@@ -106,3 +106,14 @@ def test_annotation_positions_count_from_bos(built: tuple[DemoPaths, list[tuple[
     year = annotation.concepts.index[annotation.concepts.concept == "pattern=year"][0]
     years = [i + 1 for i, held in enumerate(document.concepts) if "pattern=year" in held]
     assert first[first.concept == year].pos.tolist() == years
+
+
+def test_same_seed_makes_the_same_weights_again(
+    built: tuple[DemoPaths, list[tuple[str, int, int]]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """On one machine with one thread count; elsewhere only within a tolerance."""
+    again = build_demo(tmp_path_factory.mktemp("again"), SEED, "tiny")
+    for a, b in ((built[0].model / "model.safetensors", again.model / "model.safetensors"),
+                 (built[0].sae / "sae_weights.safetensors", again.sae / "sae_weights.safetensors"),
+                 (built[0].corpus, again.corpus)):  # fmt: skip
+        assert a.read_bytes() == b.read_bytes(), a.name
