@@ -27,9 +27,7 @@ PAGES: tuple[PageSpec, ...] = (
     PageSpec("home", "Home", ":material/home:", "Browse", "Find a feature; the runs and all their features."),
     PageSpec("feature", "Feature", ":material/target:", "Browse", "One feature: numbers, contexts, neighbours."),
     PageSpec("lists", "Feature list", ":material/list:", "Browse", "Features to step through, save and compare."),
-    PageSpec(
-        "truth", "Planted truth", ":material/fact_check:", "Check", "Which known concepts the SAE found.", "truth"
-    ),
+    PageSpec("truth", "Planted truth", ":material/fact_check:", "Check", "Which concepts the SAE found.", "truth"),
 )
 
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from core.annotation import FOLDER, save_annotation
+from core.demo.annotate import annotate
 from core.demo.tokenizer import SPECIAL_TOKENS, save_tokenizer, token_rows, vocabulary
-from core.demo.truth import annotate
-from core.demo.truth_tables import save_annotation
 from core.demo.world import Document, World
 
 Progress = Callable[[str, int, int, dict[str, float]], None]
@@ -46,13 +46,13 @@ SCALES = {
 class DemoPaths:
     """What was made.
 
-    ``truth`` holds concepts, tokens, spans and documents as parquet (see `core.demo.truth_tables`).
+    ``annotation`` holds concepts, tokens and spans as parquet (see `core.annotation`).
     """
 
     model: Path
     sae: Path
     corpus: Path
-    truth: Path
+    annotation: Path
     world: Path
 
 
@@ -72,7 +72,7 @@ def build_demo(
     from core.engine.train_sae import SAETrainingConfig, train_sae
 
     size, world = SCALES[scale], World(seed)
-    paths = DemoPaths(*(out / name for name in ("model", "sae", "corpus.jsonl", "truth", "world.json")))
+    paths = DemoPaths(*(out / name for name in ("model", "sae", "corpus.jsonl", FOLDER, "world.json")))
     out.mkdir(parents=True, exist_ok=True)
 
     model = LanguageModelConfig(vocab_size=len(vocabulary()), seed=seed, **size.model)
@@ -91,7 +91,7 @@ def build_demo(
 
     documents = list(world.documents(HELD_OUT_START, size.n_held_out))
     write_corpus(paths.corpus, documents)
-    save_annotation(paths.truth, annotate(world, documents))
+    save_annotation(paths.annotation, annotate(world, documents))
     about = {
         "seed": seed,
         "scale": scale,

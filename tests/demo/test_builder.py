@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 
+from core.analyses.base import Silent
+from core.analyses.truth import ANALYSIS, span_units, token_units
+from core.annotation import FOLDER, load_annotation
 from core.demo.builder import HELD_OUT_START, DemoPaths, build_demo
-from core.demo.truth import compute_truth, span_units, token_units
-from core.demo.truth_tables import load_annotation
+from core.demo.committed import encode_demo
 from core.demo.world import World
+from core.results import require_result
+from core.store import Store
 
 pytest.importorskip("torch")
 pytest.importorskip("sae_lens")
@@ -24,29 +29,6 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[DemoPaths, list[tup
     told: list[tuple[str, int, int]] = []
     out = tmp_path_factory.mktemp("demo")
     return build_demo(out, SEED, "tiny", lambda stage, done, total, _: told.append((stage, done, total))), told
-
-
-def _encode(paths: DemoPaths) -> tuple[pd.DataFrame, int]:
-    """Activations of the held-out corpus by transformers and SAELens alone, special tokens left out."""
-    import torch
-    from sae_lens import SAE
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(paths.model)
-    model = AutoModelForCausalLM.from_pretrained(paths.model)
-    sae = SAE.load_from_disk(str(paths.sae))
-    layer = int(sae.cfg.metadata.hook_name.split(".")[-1])
-    frames = []
-    for context, line in enumerate(paths.corpus.read_text().splitlines()):
-        ids = torch.tensor([tokenizer(json.loads(line)["text"]).input_ids])
-        with torch.no_grad():
-            states = model(ids, output_hidden_states=True).hidden_states
-            acts = sae.encode(states[layer + 1])[0].numpy()
-        pos, feature = np.nonzero(acts[1:])
-        frames.append(
-            pd.DataFrame({"feature": feature, "context": context, "pos": pos + 1, "act": acts[pos + 1, feature]})
-        )
-    return pd.concat(frames, ignore_index=True), sae.cfg.d_sae
 
 
 def test_progress_is_told_for_both_trainings(built: tuple[DemoPaths, list[tuple[str, int, int]]]) -> None:
@@ -83,29 +65,34 @@ def test_corpus_holds_the_held_out_documents(built: tuple[DemoPaths, list[tuple[
     assert [x["text"] for x in lines] == [d.text for d in documents]
 
 
-def test_truth_fits_what_the_sae_fires_on(built: tuple[DemoPaths, list[tuple[str, int, int]]]) -> None:
-    paths = built[0]
-    annotation = load_annotation(paths.truth)
-    activations, d_sae = _encode(paths)
-    units = token_units(activations, annotation, d_sae)
-    assert units.acts.nnz == len(activations)
+def test_truth_fits_what_the_sae_fires_on(built: tuple[DemoPaths, list[tuple[str, int, int]]], tmp_path: Path) -> None:
+    """Through the product's own run: every annotated token is a unit, every firing is counted once."""
+    parts = tmp_path / "parts"
+    shutil.copytree(built[0].model.parent, parts)
+    run = encode_demo(Store(tmp_path / "cache"), "tiny", parts, Silent())
+    units = token_units(run, load_annotation(run.path / FOLDER))
+    assert units.acts.nnz == run.manifest["counts"]["n_firings"]
+    assert units.acts.shape[0] == run.manifest["corpus"]["n_tokens"]
+    annotation = load_annotation(built[0].annotation)
+    assert units.truth.sum() == len(annotation.tokens)
     sentences = span_units(units, annotation, "sentence")
     assert sentences.acts.max() == units.acts.max()
-    tables = compute_truth(activations, annotation, d_sae, n_boot=10)
-    assert set(tables.truth.level) == {"token", "span"}
-    assert set(tables.truth.form) == {"single", "or", "and"}
-    assert tables.truth.f1.between(0, 1).all()
-    assert len(tables.features) == d_sae
+    truth = require_result(run, ANALYSIS).table("truth")
+    assert set(truth["level"]) == {"token", "span"}
+    assert set(truth["form"]) == {"single", "or", "and"}
+    assert truth["f1"].between(0, 1).all()
+    assert not run.verify()
+    assert run.manifest["provenance"]["recipe_folder"] == "."
 
 
-def test_annotation_positions_count_from_bos(built: tuple[DemoPaths, list[tuple[str, int, int]]]) -> None:
-    annotation = load_annotation(built[0].truth)
+def test_annotation_counts_tokens_of_the_document(built: tuple[DemoPaths, list[tuple[str, int, int]]]) -> None:
+    annotation = load_annotation(built[0].annotation)
     document = World(SEED).document(HELD_OUT_START)
-    first = annotation.tokens[annotation.tokens.context == 0]
-    assert first.pos.min() == 1
+    first = annotation.tokens[annotation.tokens.document == 0]
+    assert first.token.min() == 0
     year = annotation.concepts.index[annotation.concepts.concept == "pattern=year"][0]
-    years = [i + 1 for i, held in enumerate(document.concepts) if "pattern=year" in held]
-    assert first[first.concept == year].pos.tolist() == years
+    years = [i for i, held in enumerate(document.concepts) if "pattern=year" in held]
+    assert first[first.concept == year].token.tolist() == years
 
 
 def test_same_seed_makes_the_same_weights_again(
