@@ -394,7 +394,8 @@ def _check_schema(path: Path, name: str, schema: pa.Schema, wanted: list[str] | 
 def _carry_over(old: Run, new: Run) -> None:
     """What people put beside the tables outlives a replaced run: parts always, lists and labels for the same SAE."""
     try:
-        same = old.manifest["sae"]["weights_sha256"] == new.manifest["sae"]["weights_sha256"]
+        was, now = (run.manifest["sae"].get("weights_sha256") for run in (old, new))
+        same = was is not None and was == now
     except DamagedError:
         same = False
     for name in (*PARTS, "lists", f"{LABELS.name}.parquet") if same else PARTS:
