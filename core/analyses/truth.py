@@ -131,8 +131,9 @@ def token_units(run: Run, annotation: Annotation) -> Units:
     n_each = np.diff(flat.ptr)
     unit_of = np.cumsum(real) - 1  # position in flat.token_ids -> unit
     in_context = np.concatenate([np.arange(n) for n in np.add.reduceat(real, flat.ptr[:-1])])
-    document = np.repeat(flat.document, n_each)[real].astype(np.int64)
-    start = np.repeat(run.table("contexts", ["start"])["start"].to_numpy(), n_each)[real]
+    contexts = run.table("contexts", ["start", "source"])
+    document = np.repeat(_corpus_rows(contexts["source"]), n_each)[real]
+    start = np.repeat(contexts["start"].to_numpy(), n_each)[real]
     slot = start + in_context
     n_units = int(real.sum())
     rows, columns, acts = _firings(run, flat.ptr, unit_of)
@@ -146,6 +147,12 @@ def token_units(run: Run, annotation: Annotation) -> Units:
         document,
         slot,
     )
+
+
+def _corpus_rows(sources: pd.Series) -> np.ndarray:
+    """Row of each context's document in the corpus, which a run reads in random order; lines count from 1."""
+    parts = sources.str.rsplit(" ", n=1)
+    return parts.str[1].astype(np.int64).to_numpy() - (parts.str[0].str.endswith("line")).to_numpy()
 
 
 def _firings(run: Run, context_ptr: np.ndarray, unit_of: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
