@@ -44,6 +44,9 @@ annotation = "annotation"
 [encode]
 device = "cpu"
 
+[fidelity]
+stop = {stop}
+
 [analyses.truth]
 """
 
@@ -53,16 +56,16 @@ def make_demo(store: Store, name: str, seed: int, scale: str, progress: Progress
     parts = store.cache_dir / f".parts-{name}"
     shutil.rmtree(parts, ignore_errors=True)
     build_demo(parts, seed, scale, _steps_to(progress), model_name="model")
-    return encode_demo(store, name, parts, progress)
+    return encode_demo(store, name, parts, progress, stop=scale == "full")  # a tiny SAE is a bad one
 
 
-def encode_demo(store: Store, name: str, parts: Path, progress: Progress) -> Run:
+def encode_demo(store: Store, name: str, parts: Path, progress: Progress, stop: bool = True) -> Run:
     """Make the run of built parts, move them into it, and label its features with the concepts they match."""
     from core.engine.run import run_recipe
 
     n_contexts = sum(1 for _ in (parts / "corpus.jsonl").open(encoding="utf-8"))
     recipe_file = parts / "recipe.toml"
-    recipe_file.write_text(RECIPE.format(name=name, n_contexts=n_contexts), encoding="utf-8")
+    recipe_file.write_text(RECIPE.format(name=name, n_contexts=n_contexts, stop=str(stop).lower()), encoding="utf-8")
     recipe = load_recipe(recipe_file)
     run = run_recipe(recipe, parts, store, replace=True, progress=progress)
     run = _adopt_parts(run, parts)

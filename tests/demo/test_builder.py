@@ -69,7 +69,7 @@ def test_truth_fits_what_the_sae_fires_on(built: tuple[DemoPaths, list[tuple[str
     """Through the product's own run: every annotated token is a unit, every firing is counted once."""
     parts = tmp_path / "parts"
     shutil.copytree(built[0].model.parent, parts)
-    run = encode_demo(Store(tmp_path / "cache"), "tiny", parts, Silent())
+    run = encode_demo(Store(tmp_path / "cache"), "tiny", parts, Silent(), stop=False)
     units = token_units(run, load_annotation(run.path / FOLDER))
     assert units.acts.nnz == run.manifest["counts"]["n_firings"]
     assert units.acts.shape[0] == run.manifest["corpus"]["n_tokens"]
