@@ -145,9 +145,9 @@ def query(
     if out is not None:
         _write_frame(rows, out)
     strongest = rows.nlargest(top, "act", keep="first")
-    strongest = strongest.assign(str_token=opened.tokens_at(strongest["context"], strongest["pos"]))
+    strongest = strongest.assign(str_token=opened.tokens_at(strongest["context"].tolist(), strongest["pos"].tolist()))
     table = opened.features()
-    stats = {k: v for k, v in table[table["feature"] == feature].iloc[0].items() if v == v and v is not None}
+    stats = {str(k): v for k, v in table[table["feature"] == feature].iloc[0].items() if v == v and v is not None}
     if as_json:
         console.print_json({"run": opened.name, "stats": stats, "firings": strongest.to_dict("records")})
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -84,7 +85,7 @@ def print_error(error: PrismError) -> None:
             err.print(Text(part))
 
 
-def print_table(title: str, rows: list[dict[str, Any]]) -> None:
+def print_table(title: str, rows: Sequence[Mapping[Any, Any]]) -> None:
     """A small table on standard output; every value is plain text."""
     table = Table(title=Text(title), title_justify="left")
     for name in rows[0] if rows else []:

@@ -5,7 +5,7 @@ The big table of the home page is Streamlit's; for ten rows its canvas costs mor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -33,7 +33,7 @@ def listing_html(frame: pd.DataFrame, title: str, columns: Sequence[str], href: 
     return f'<div class="p-scroll"><table class="p-list">{table}</table></div>'
 
 
-def _row(row: dict[str, Any], columns: Sequence[str], href: Callable[[int], str]) -> str:
+def _row(row: Mapping[Hashable, Any], columns: Sequence[str], href: Callable[[int], str]) -> str:
     feature = int(row["feature"])
     link = f'<a href="{escape(href(feature))}" target="_self" data-feature="{feature}">{feature}</a>'
     cells = "".join(f"<td>{escape(_said(row[c]))}</td>" for c in columns)

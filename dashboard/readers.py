@@ -10,7 +10,7 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -130,13 +130,13 @@ def example_groups(
     return examples.groups_of(picked, found, lambda ids: contexts(run, ids), run.str_tokens, run.special_ids, width)
 
 
-def feature_row(run: Run, feature: int) -> pd.Series:
+def feature_row(run: Run, feature: int) -> dict[str, Any]:
     """The feature's row of the table; NotFoundError when the run did not encode it."""
     table = feature_table(run).frame
     at = int(table["feature"].searchsorted(run.require_feature(feature)))
     if at >= len(table) or table["feature"].iat[at] != feature:
         raise DamagedError(f"the feature table of run {run.name!r} lacks feature {feature}", "", "encode the run anew")
-    return table.iloc[at]
+    return {str(name): value for name, value in table.iloc[at].items()}
 
 
 def labels_of(run: Run, feature: int) -> pd.DataFrame:

@@ -72,7 +72,7 @@ def bench_lookup(run: Run, n: int = 1000, seed: int = 0) -> dict[str, Any]:
     drawn = np.random.default_rng(seed).choice(index["feature"].to_numpy(), n)
     run.acts(int(drawn[0]))
     wall, cpu = np.array([_milliseconds(run, int(feature)) for feature in drawn]).T
-    largest = index.loc[index["n_firings"].idxmax()]
+    largest = index.iloc[int(index["n_firings"].argmax())]
     return {
         "activations": entry["n_rows"],
         "bytes_per_activation": _short(entry["bytes"] / max(entry["n_rows"], 1)),

@@ -285,20 +285,20 @@ def classify_concepts(units: Units, truth: pd.DataFrame, concepts: list[str]) ->
     Columns: concept, outcome, features (the features that say so, best first), partners (the other concepts of a
     merger, or those that absorbed it).
     """
-    singles = truth[truth.form == "single"].set_index("concept")
-    ors = truth[truth.form == "or"].set_index("concept")
-    view = _View(units, truth.drop_duplicates("concept").set_index("concept")["kind"].to_dict(), concepts)
+    singles = {row.concept: row for row in truth[truth.form == "single"].itertuples()}
+    ors = {row.concept: row for row in truth[truth.form == "or"].itertuples()}
+    view = _View(units, {str(row.concept): str(row.kind) for row in truth.itertuples()}, concepts)
     rows = []
     for i, concept in enumerate(concepts):
-        if concept not in singles.index:
+        if concept not in singles:
             continue
-        single = singles.loc[concept]
+        single = singles[concept]
         outcome: tuple[str, list[int], list[str]] | None = None
         if single.f1 >= FOUND_F1:
             outcome = ("found", [int(single.feature)], [])
         outcome = outcome or view.merged(i) or view.absorbed(i) or view.split(i)
-        if outcome is None and concept in ors.index and ors.loc[concept].f1 >= FOUND_F1:
-            pair = ors.loc[concept]
+        if outcome is None and concept in ors and ors[concept].f1 >= FOUND_F1:
+            pair = ors[concept]
             outcome = ("split", [int(pair.feature), int(pair.feature_b)], [])
         name, features, partners = outcome or ("not found", [], [])
         rows.append({"concept": concept, "outcome": name, "features": features, "partners": partners})

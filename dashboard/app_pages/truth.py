@@ -45,8 +45,8 @@ def render_kinds(truth: pd.DataFrame, concepts: pd.DataFrame) -> None:
     with left:
         st.subheader("By kind of concept")
         table = truth_charts.by_kind(truth, concepts)
-        shares = [c for c in table if c.endswith(".8")]
-        numbers = [c for c in table.columns[2:] if c not in shares]
+        shares = [c for c in map(str, table) if c.endswith(".8")]
+        numbers = [c for c in map(str, table.columns[2:]) if c not in shares]
         config = {c: st.column_config.NumberColumn(format="%.2f") for c in numbers}
         config |= {c: st.column_config.NumberColumn(format="percent", help="share of concepts") for c in shares}
         st.dataframe(table, hide_index=True, column_config=config, key="truth_kinds", alt="Median F1 by kind")
