@@ -35,7 +35,7 @@ TOKENS = TableSpec(
     "tokens",
     "one row per token and concept that holds there",
     (
-        Column("document", _i32, "", "as in contexts"),
+        Column("document", _i32, "", "row in the corpus, from 0, whatever the order in which a run reads it"),
         Column("token", _i32, "tokens", "offset in the document"),
         Column("concept", _i16, "", "row of concepts"),
     ),
@@ -45,7 +45,7 @@ SPANS = TableSpec(
     "spans",
     "stretches of text; those of one level meet and never overlap",
     (
-        Column("document", _i32, "", "as in contexts"),
+        Column("document", _i32, "", "row in the corpus, from 0, whatever the order in which a run reads it"),
         Column("level", _text, "", "name of the partition"),
         Column("start", _i32, "tokens", "first token"),
         Column("stop", _i32, "tokens", "one past the last token"),

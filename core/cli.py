@@ -16,6 +16,8 @@ import typer
 
 from core import console, doctor
 from core.analyses.registry import ANALYSES, analysis
+from core.cli_decompose import decompose_command
+from core.cli_import import import_command
 from core.errors import DamagedError, InputError, MachineError, PrismError, RecipeError, did_you_mean
 from core.recipe import Recipe, load_recipe, overrides_as_values, stored_recipe
 from core.results import checked_params, run_analysis
@@ -193,11 +195,14 @@ def analyze(
     opened, chosen = _store(cache_dir).open_run(run), analysis(name)
     with console.ConsoleProgress() as progress:
         result = run_analysis(opened, chosen, overrides_as_values(params or []), progress)
+    summary = chosen.summary({t: result.table(t) for t in result.manifest["tables"]}) if chosen.summary else {}
     if as_json:
-        console.print_json({"path": str(result.path)} | result.manifest)
-    else:
-        rows = {table: f"{entry['n_rows']} rows" for table, entry in result.manifest["tables"].items()}
-        console.print_pairs(f"{chosen.title}: {chosen.question}", rows | {"stored in": result.path})
+        console.print_json({"path": str(result.path), "summary": summary} | result.manifest)
+        return
+    for title, rows in summary.items():
+        console.print_table(title, [_rounded(row) for row in rows])
+    counts = {table: f"{entry['n_rows']} rows" for table, entry in result.manifest["tables"].items()}
+    console.print_pairs(f"{chosen.title}: {chosen.question}", counts | {"stored in": result.path})
 
 
 @bench_app.command("encode")
@@ -253,6 +258,9 @@ def check_machine(cache_dir: CacheDir = None, as_json: Json = False) -> None:
         )
 
 
+app.command("decompose")(decompose_command)
+app.command("import")(import_command)
+
 # --- shared by the commands ---------------------------------------------------------------------------
 
 
@@ -274,6 +282,12 @@ def _recipe(name: str, store: Store, overrides: list[str] | None) -> tuple[Recip
         return load_recipe(shipped / f"{name}.toml", overrides), shipped
     if name in store.names():
         made = store.run(name)
+        if "import" in made.manifest["recipe"]:
+            raise RecipeError(
+                f"run {name!r} was imported, no recipe made it",
+                "neither its model nor its SAE is known to be here",
+                f"make it again with `{made.manifest['provenance']['command']}`",
+            )
         values = stored_recipe(made.manifest["recipe"]).as_dict()
         recipe = stored_recipe(overrides_as_values(overrides or [], values))
         return recipe, (made.path / made.manifest["provenance"]["recipe_folder"]).resolve()
@@ -312,9 +326,19 @@ def _summary(run: Run) -> dict[str, Any]:
         "tokens": manifest["corpus"]["n_tokens"],
         "firings": manifest["counts"]["n_firings"],
         "fidelity": fidelity["verdict"],
-        "explained_variance": round(fidelity["explained_variance"], 3),
-        "l0": round(fidelity["l0"], 2),
+        "explained_variance": _round(fidelity["explained_variance"], 3),
+        "l0": _round(fidelity["l0"], 2),
     }
+
+
+def _rounded(row: dict[str, Any]) -> dict[str, Any]:
+    """Three decimals, and an empty cell for a number that is not there."""
+    return {k: "" if v is None else f"{v:.3f}" if isinstance(v, float) else v for k, v in row.items()}
+
+
+def _round(value: float | None, digits: int) -> float | None:
+    """None, for what an imported run has not measured, stays None."""
+    return None if value is None else round(value, digits)
 
 
 def _write_frame(frame: Any, path: Path) -> None:

@@ -70,13 +70,34 @@ def require_result(run: Run, analysis: Analysis) -> Result:
 def run_analysis(run: Run, analysis: Analysis, values: dict[str, Any], progress: Progress | None = None) -> Result:
     """Compute an analysis with the parameters given, or return the stored result of the very same question."""
     params = checked_params(analysis, values)
-    identity = _identity(run, analysis, params)
-    target = run.path / analysis.key / hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
-    if (target / MANIFEST).exists():
-        return Result(target)
+    identity = identity_of(run, analysis, params)
+    if (stored := stored_result(run, identity)) is not None:
+        return stored
     started = time.monotonic()
     tables = analysis.compute(run, params, progress or Silent())
-    return _write(target, identity, tables, time.monotonic() - started)
+    return store_result(run, identity, tables, time.monotonic() - started)
+
+
+def stored_result(run: Run, identity: dict[str, Any]) -> Result | None:
+    """The stored result of the very same question; None when it was never asked."""
+    target = _folder(run, identity)
+    return Result(target) if (target / MANIFEST).exists() else None
+
+
+def store_result(
+    run: Run,
+    identity: dict[str, Any],
+    tables: dict[TableSpec, Any],
+    seconds: float,
+    about: dict[str, Any] | None = None,
+) -> Result:
+    """Write a result under the key of its identity; ``about`` is what the manifest says beyond it."""
+    return _write(_folder(run, identity), identity, tables, seconds, about)
+
+
+def _folder(run: Run, identity: dict[str, Any]) -> Path:
+    key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+    return run.path / str(identity["analysis"]) / key
 
 
 def checked_params(analysis: Analysis, values: dict[str, Any]) -> Any:
@@ -84,32 +105,42 @@ def checked_params(analysis: Analysis, values: dict[str, Any]) -> Any:
     return structure(values, analysis.params, f"parameters of {analysis.key}", RecipeError)
 
 
-def _identity(run: Run, analysis: Analysis, params: Any) -> dict[str, Any]:
-    """Everything that could change a number, and nothing else."""
+def identity_of(run: Run, analysis: Analysis, params: Any, inputs: dict[str, str] | None = None) -> dict[str, Any]:
+    """Everything that could change a number, and nothing else; ``inputs`` are hashes of what is no table of the run."""
     known = run.manifest["tables"]
     hashes = {name: known[name]["sha256"] for name in analysis.inputs if name in known}
     return {
         "analysis": analysis.key,
         "version": analysis.version,
         "params": dataclasses.asdict(params),
-        "inputs": hashes,
+        "inputs": hashes | (inputs or {}),
     }
 
 
-def _write(target: Path, identity: dict[str, Any], tables: dict[TableSpec, Any], seconds: float) -> Result:
+def _write(
+    target: Path,
+    identity: dict[str, Any],
+    tables: dict[TableSpec, Any],
+    seconds: float,
+    about: dict[str, Any] | None = None,
+) -> Result:
     """Tables first, manifest last, one rename."""
     partial = target.with_name(f".partial-{target.name}-{os.getpid()}")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     for spec, table in tables.items():
         parquet.write_table(partial / f"{spec.name}.parquet", table, spec)
-    manifest = identity | {
-        "created_at": datetime.now(UTC).isoformat(timespec="microseconds"),
-        "seconds": round(seconds, 3),
-        "packages": {name: version(name) for name in PACKAGES},
-        "python": platform.python_version(),
-        "tables": {spec.name: table_entry(partial / f"{spec.name}.parquet") for spec in tables},
-    }
+    manifest = (
+        (about or {})
+        | identity
+        | {
+            "created_at": datetime.now(UTC).isoformat(timespec="microseconds"),
+            "seconds": round(seconds, 3),
+            "packages": {name: version(name) for name in PACKAGES},
+            "python": platform.python_version(),
+            "tables": {spec.name: table_entry(partial / f"{spec.name}.parquet") for spec in tables},
+        }
+    )
     write_json(partial / MANIFEST, manifest)
     parquet.sync_folder(partial)
     partial.rename(target)

@@ -15,11 +15,13 @@ def _default_cache_dir() -> Path:
 
 @dataclass(frozen=True)
 class Settings:
-    """``PRISM_CACHE_DIR``, ``PRISM_DEVICE`` (auto | cpu | cuda | mps) and ``PRISM_HOSTED`` (1 = read-only)."""
+    """``PRISM_CACHE_DIR``, ``PRISM_DEVICE`` (auto | cpu | cuda | mps), ``PRISM_HOSTED`` (1 = read-only) and
+    ``PRISM_HOSTED_LIVE`` (1 = visitors of a host may run the model on their own text)."""
 
     cache_dir: Path
     device: str
     hosted: bool
+    hosted_live: bool = False
 
     @classmethod
     def from_env(cls) -> Settings:
@@ -28,6 +30,7 @@ class Settings:
             cache_dir=Path(env["PRISM_CACHE_DIR"]) if env.get("PRISM_CACHE_DIR") else _default_cache_dir(),
             device=env.get("PRISM_DEVICE", "auto"),
             hosted=env.get("PRISM_HOSTED", "") == "1",
+            hosted_live=env.get("PRISM_HOSTED_LIVE", "") == "1",
         )
 
     @staticmethod

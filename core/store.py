@@ -1,7 +1,9 @@
 """Runs on disk: find them, read them, check them, write them atomically.
 
 ``<cache-dir>/<run name>/`` holds ``run.json`` and the run's tables. A folder without ``run.json`` does not
-exist: writing happens in ``<cache-dir>/.partial-<name>``, the manifest comes last, one rename ends it.
+exist: writing happens in ``<cache-dir>/.partial-<name>``, the manifest comes last, one rename ends it. A run that is
+replaced waits in ``.old-<name>`` for the moment between two renames; who is killed there loses nothing: the next to
+open the run puts it back. Locks lie beside the run folders, ``.lock...``, so that a folder holds only what is copied.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import os
 import shutil
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,9 +25,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from filelock import FileLock, Timeout
 
 from core import parquet
-from core.errors import DamagedError, InputError, NotFoundError, did_you_mean
+from core.errors import DamagedError, InputError, MachineError, NotFoundError, did_you_mean
 from core.recipe import NAME
 from core.tables import (
     ACTIVATION_INDEX,
@@ -40,6 +44,7 @@ from core.tables import (
 )
 
 FORMAT = 1
+LOCK_S = 30
 MANIFEST = "run.json"
 PARTS = ("model", "sae", "corpus.jsonl", "recipe.toml", "world.json")
 """What a run made by ``prism demo build`` holds besides its tables: the sources it was made from."""
@@ -57,7 +62,9 @@ class Store:
         """Names of the complete runs, sorted."""
         if not self.cache_dir.is_dir():
             return []
-        return sorted(p.parent.name for p in self.cache_dir.glob(f"*/{MANIFEST}") if NAME.fullmatch(p.parent.name))
+        found = {p.parent.name for p in self.cache_dir.glob(f"*/{MANIFEST}")}
+        found |= {p.parent.name.removeprefix(".old-") for p in self.cache_dir.glob(f".old-*/{MANIFEST}")}
+        return sorted(name for name in found if NAME.fullmatch(name))
 
     def unfinished(self) -> list[str]:
         """Names of runs that were started and neither finished nor discarded."""
@@ -72,6 +79,7 @@ class Store:
                 did_you_mean(name, known) or f"runs in {self.cache_dir}: {', '.join(known) or 'none'}",
                 "list them with `prism list`, or make one with `prism run RECIPE.toml`",
             )
+        self._put_back(name)
         return Run(self.cache_dir / name)
 
     def open_run(self, name_or_path: str) -> Run:
@@ -84,17 +92,73 @@ class Store:
         return self.cache_dir / f".partial-{name}"
 
     def publish(self, name: str) -> Run:
-        """Put a finished partial folder in its place with one rename; an old run of that name goes."""
-        target, old = self.cache_dir / name, self.cache_dir / f".old-{name}"
-        parquet.sync_folder(self.partial(name))
-        shutil.rmtree(old, ignore_errors=True)
-        if target.exists():
-            target.rename(old)
-        self.partial(name).rename(target)
-        if old.exists():
-            _carry_over(Run(old), Run(target))
-        shutil.rmtree(old, ignore_errors=True)
+        """Put a finished partial folder in its place with one rename; an old run of that name goes.
+
+        What people put beside the old run's tables is copied over before, so that a kill at any moment leaves a
+        whole run that has it.
+        """
+        target, old, new = self.cache_dir / name, self._old(name), self.partial(name)
+        with changing(target):
+            self._put_back_unlocked(name)
+            if target.exists():
+                _carry_over(Run(target), Run(new))
+            _clear_half_written(new)
+            parquet.sync_folder(new)
+            shutil.rmtree(old, ignore_errors=True)
+            if target.exists():
+                target.rename(old)
+            new.rename(target)
+            _sync_names(self.cache_dir)
+            shutil.rmtree(old, ignore_errors=True)
         return Run(target)
+
+    def _old(self, name: str) -> Path:
+        """Where the run that is being replaced waits between two renames."""
+        return self.cache_dir / f".old-{name}"
+
+    def _put_back(self, name: str) -> None:
+        """Give a run its place again whose replacement was killed between the two renames."""
+        target = self.cache_dir / name
+        if not target.exists():
+            with changing(target):
+                self._put_back_unlocked(name)
+
+    def _put_back_unlocked(self, name: str) -> None:
+        target, old = self.cache_dir / name, self._old(name)
+        if not target.exists() and (old / MANIFEST).is_file():
+            old.rename(target)
+            _sync_names(self.cache_dir)
+
+
+@contextmanager
+def changing(folder: Path) -> Iterator[None]:
+    """Held while a run's folder is replaced or what people add to it is changed; MachineError where that cannot be."""
+    lock = FileLock(folder.parent / f".lock.{folder.name}", timeout=LOCK_S)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise MachineError(
+            f"the run {folder.name!r} is being changed by another process",
+            f"waited {LOCK_S} s for {lock.lock_file}",
+            "try again when it is done",
+        ) from None
+    except OSError as error:
+        raise MachineError(
+            f"the run {folder.name!r} cannot be changed", str(error), f"make {folder.parent} writable"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _sync_names(folder: Path) -> None:
+    """Make renames in a folder durable."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 @dataclass(frozen=True)
@@ -218,18 +282,18 @@ class Run:
     def require_feature(self, feature: int) -> int:
         """The feature itself if this run encoded it; otherwise an error that says what it did encode."""
         d_sae, known = self.manifest["sae"]["d_sae"], self.encoded_features
-        if not 0 <= feature < d_sae:
+        if feature < 0 or (d_sae is not None and feature >= d_sae):
             raise NotFoundError(
                 f"there is no feature {feature}",
-                f"this SAE has features 0 to {d_sae - 1}",
+                "features count from 0" if d_sae is None else f"this SAE has features 0 to {d_sae - 1}",
                 "choose one of those",
             )
         if known[min(int(np.searchsorted(known, feature)), len(known) - 1)] != feature:
             near = known[np.argsort(np.abs(known.astype(np.int64) - feature), kind="stable")[:5]].tolist()
             raise NotFoundError(
                 f"feature {feature} was not encoded in this run",
-                f"{len(known)} of {d_sae} features were; nearest numbers: {near}",
-                'encode it too: encode.features = "all" in the recipe',
+                f"{len(known)}{f' of {d_sae}' if d_sae is not None else ''} features were; nearest numbers: {near}",
+                'encode it too: encode.features = "all" in the recipe' if d_sae is not None else "choose one of those",
             )
         return feature
 
@@ -392,19 +456,51 @@ def _check_schema(path: Path, name: str, schema: pa.Schema, wanted: list[str] | 
 
 
 def _carry_over(old: Run, new: Run) -> None:
-    """What people put beside the tables outlives a replaced run: parts always, lists and labels for the same SAE."""
+    """Copy what people put beside the tables of a run into the one that will replace it.
+
+    Parts always, unless the new run has its own; lists and labels where both are of the same SAE. What an attempt
+    that was killed had copied is copied again.
+    """
     try:
         was, now = (run.manifest["sae"].get("weights_sha256") for run in (old, new))
         same = was is not None and was == now
     except DamagedError:
         same = False
-    for name in (*PARTS, "lists", f"{LABELS.name}.parquet") if same else PARTS:
-        if (old.path / name).exists() and not (new.path / name).exists():
-            (old.path / name).rename(new.path / name)
-    if (new.path / f"{LABELS.name}.parquet").exists():
+    for name in PARTS:
+        if not (new.path / name).exists():
+            _copy(old.path / name, new.path / name)
+    labels = f"{LABELS.name}.parquet"
+    if same:
+        _copy(old.path / "lists", new.path / "lists")
+    if same and _copy(old.path / labels, new.path / labels):
         manifest = dict(new.manifest)
-        manifest["tables"] = manifest["tables"] | {LABELS.name: table_entry(new.path / f"{LABELS.name}.parquet")}
+        manifest["tables"] = manifest["tables"] | {LABELS.name: table_entry(new.path / labels)}
         write_sealed(new.path, manifest)
+
+
+def _clear_half_written(folder: Path) -> None:
+    """What a killed attempt left under a name of its own, ``.name...``; nothing of a run has such a name."""
+    for path in folder.glob(".*"):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _copy(source: Path, target: Path) -> bool:
+    """Copy a file or folder over whatever is there, so that a kill leaves no half copy under that name."""
+    if not source.exists():
+        return False
+    half = target.with_name(f".copy-{target.name}")
+    for path in (half, target):
+        if path.is_dir():
+            shutil.rmtree(path)
+    if source.is_dir():
+        shutil.copytree(source, half)
+    else:
+        shutil.copy2(source, half)
+    half.replace(target)
+    return True
 
 
 def table_entry(path: Path, folder: Path | None = None) -> dict[str, Any]:

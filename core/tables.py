@@ -58,11 +58,11 @@ CONTEXTS = TableSpec(
     "one tokenised window of one document; documents are never concatenated",
     (
         Column("context", i32, "", "0-based id, also the row number"),
-        Column("document", i32, "", "row of the document in its file or dataset split"),
+        Column("document", i32, "", "number of the document in reading order, which is random (recipe: corpus.seed)"),
         Column("start", i32, "tokens", "offset of the window's first real token in its document"),
         Column("token_ids", pa.list_(i32), "", "all ids of the window, special tokens included"),
         Column("n_tokens", i32, "tokens", "positions that are not special"),
-        Column("source", text, "", "file or dataset the document came from"),
+        Column("source", text, "", "where the document lies in the file or dataset of the manifest: line 12, row 12"),
     ),
     sort=("context",),
     row_group_size=256,
@@ -194,19 +194,6 @@ LABELS = TableSpec(
         Column("added_at", text, "UTC", "ISO 8601"),
     ),
     sort=("feature", "source", "added_at"),
-)
-
-ANNOTATIONS = TableSpec(
-    "annotations",
-    "optional: what is known to be true of stretches of the text",
-    (
-        Column("document", i32, "", "as in contexts"),
-        Column("start", i32, "tokens", "first real token of the stretch, counted from the document's start"),
-        Column("stop", i32, "tokens", "one past its last token"),
-        Column("concept", text, "", "what is true there"),
-        Column("kind", text, "", "family of the concept"),
-    ),
-    sort=("kind", "concept", "document", "start"),
 )
 
 RUN_TABLES: tuple[TableSpec, ...] = (

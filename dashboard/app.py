@@ -5,10 +5,10 @@ from __future__ import annotations
 import streamlit as st
 
 from core.errors import PrismError
-from dashboard import controls, nav, style, subject, widgets
+from dashboard import controls, nav, sidebar, style, subject, widgets
 
 st.set_page_config(page_title="SAE Prism", page_icon=style.ICON, layout="wide")
-page = st.navigation(nav.navigation())
+page = st.navigation(nav.navigation(), position="hidden" if st.context.is_embedded else "sidebar")
 controls.follow()
 widgets.render_style()
 try:
@@ -17,7 +17,7 @@ try:
 except PrismError as error:
     wrong = error
 try:
-    widgets.render_sidebar()
+    sidebar.render_sidebar()
     if wrong is None:
         page.run()
     else:

@@ -8,12 +8,24 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard import filters, nav, subject
+from core.errors import InputError, PrismError
+from dashboard import filters, nav, readers, subject, verdict_data
 from dashboard.subject import Control, choice, text, whole
+from dashboard.verdict_wording import KINDS, THETAS
 
 WIDTHS = ("8", "16", "32", "64", "whole")
 SCALES = ("linear", "log")
-SHOWN = {"home": ("run", "features"), "feature": ("run", "feature", "features"), "lists": ("run", "features")}
+SORTS = ("worst first", "best first", "feature", "densest first", "class")
+BY = ("density", "token R²", "label kind", "label source")
+GROUPS = ("all", "part", "whole", "own", "near", "other", "label", "shuffled")
+VIEWS = ("verdict", "activations")
+SHOWN = {
+    "home": ("run", "features"),
+    "feature": ("run", "feature", "features"),
+    "lists": ("run", "features"),
+    "decomposability": ("run",),
+    "phrases": ("run", "feature"),
+}
 
 HOME = (
     text("home_find", 200),
@@ -47,9 +59,73 @@ def lists() -> tuple[Control, ...]:
     )
 
 
+def feature() -> tuple[Control, ...]:
+    """The verdict comes first wherever the run has decomposition tests."""
+    return (
+        choice("feature_view", VIEWS[0] if _results() else VIEWS[1], VIEWS),
+        _test("feature_test"),
+        choice("feature_theta", THETAS[0], THETAS),
+        whole("feature_shown", 5, 0, 50),
+        *FEATURE,
+    )
+
+
+def decomposability() -> tuple[Control, ...]:
+    """Everything that decides which labels are listed, in which order, drawn how."""
+    results = _results()
+    keys = [result.key for result in results] or [""]
+    sources = sorted({str(s) for result in results for s in result.tests["label_source"]})
+    return (
+        choice("decomposability_result", keys[0], keys),
+        choice("decomposability_kind", "any", ("any", *KINDS)),
+        choice("decomposability_source", "any", ("any", *sources)),
+        text("decomposability_q", 60),
+        text("decomposability_lo", 16, share),
+        text("decomposability_hi", 16, share),
+        choice("decomposability_sort", SORTS[0], SORTS),
+        choice("decomposability_show", "list", ("list", "plots")),
+        whole("decomposability_page", 1, 1, 100_000),
+        choice("decomposability_by", BY[0], BY),
+    )
+
+
+def phrases() -> tuple[Control, ...]:
+    return (
+        _test("phrases_test"),
+        choice("phrases_theta", THETAS[0], THETAS),
+        choice("phrases_group", "all", GROUPS),
+        choice("phrases_show", "all", ("all", "fires", "silent")),
+        whole("phrases_page", 1, 1, 10_000),
+    )
+
+
+def share(value: str) -> float | None:
+    """A share written in a link; None for "". InputError otherwise."""
+    if value and not filters.NUMBER.fullmatch(value):
+        raise InputError(f"{value[:20]!r} is not a number")
+    return float(value) if value else None
+
+
+def _results() -> tuple[readers.Tested, ...]:
+    """The results of the run at hand; none where they cannot be read, which the page says when it draws them."""
+    try:
+        return readers.decompositions(readers.run(subject.run_name() or ""))
+    except PrismError:
+        return ()
+
+
+def _test(key: str) -> Control:
+    """Which of the feature's tests is shown; "" where there is none."""
+    number = subject.feature()
+    found = verdict_data.tests_of(_results(), -1 if number is None else number)
+    ids = [ref.id for ref in found] or [""]
+    return choice(key, ids[0], ids)
+
+
 def of(page: str) -> tuple[tuple[str, ...], tuple[Control, ...]]:
     """What the link of a page names: parts of the subject, and its controls."""
-    return SHOWN[page], {"home": HOME, "feature": FEATURE}[page] if page != "lists" else lists()
+    made = {"feature": feature, "lists": lists, "decomposability": decomposability, "phrases": phrases}
+    return SHOWN[page], made[page]() if page in made else HOME
 
 
 def open_page(page: str) -> None:

@@ -75,7 +75,7 @@ def fidelity_facts(manifest: Mapping[str, Any]) -> list[Fact]:
     fit = manifest.get("fidelity") or {}
     stated, stated_ev = fit.get("stated_l0"), fit.get("stated_explained_variance")
     says = "the release does not say" if missing(stated) else f"the release says {number(stated)}"
-    says_ev = f"of {count(fit.get('n_tokens'))} tokens"
+    says_ev = "" if missing(fit.get("n_tokens")) else f"of {count(fit['n_tokens'])} tokens"
     says_ev += "" if missing(stated_ev) else f"; the release says {number(stated_ev)}"
     recovered = fit.get("loss_recovered")
     return [
@@ -94,7 +94,8 @@ def run_facts(manifest: Mapping[str, Any]) -> list[Fact]:
     tokens = f"{count(corpus.get('n_tokens'))} tokens in {count(corpus.get('n_contexts'))} contexts"
     read = f"{count(corpus.get('n_documents_used'))} of {count(corpus.get('n_documents_read'))} documents"
     firings = f"{count(counts.get('n_firings'))} firings"
-    wide = f"{count(counts.get('n_features'))} of {count(sae.get('d_sae'))} features encoded"
+    width = "" if missing(sae.get("d_sae")) else f" of {count(sae['d_sae'])}"
+    wide = f"{count(counts.get('n_features'))}{width} features encoded"
     seconds = made.get("seconds")
     took = "" if missing(seconds) else f"took {number(seconds)} s on {made.get('device', '?')}"
     return [

@@ -27,6 +27,14 @@ PAGES: tuple[PageSpec, ...] = (
     PageSpec("home", "Home", ":material/home:", "Browse", "Find a feature; the runs and all their features."),
     PageSpec("feature", "Feature", ":material/target:", "Browse", "One feature: numbers, contexts, neighbours."),
     PageSpec("lists", "Feature list", ":material/list:", "Browse", "Features to step through, save and compare."),
+    PageSpec(
+        "decomposability", "Decomposability", ":material/rule:", "Check", "Which labels hold, and which fail.",
+        "decomposition",
+    ),
+    PageSpec(
+        "phrases", "Phrases", ":material/format_quote:", "Check", "Every phrase of one test, and your own.",
+        "decomposition",
+    ),
     PageSpec("truth", "Planted truth", ":material/fact_check:", "Check", "Which concepts the SAE found.", "truth"),
 )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,12 +18,15 @@ import pandas as pd
 import streamlit as st
 
 from core.errors import DamagedError, PrismError
+from core.results import MANIFEST as RESULT_MANIFEST
 from core.settings import Settings
 from core.store import MANIFEST, FeatureActs, Run, Store
 from core.tables import CONTEXTS, LABELS
-from dashboard import examples
+from dashboard import examples, truth_data, verdict_data
 from dashboard.examples import Group
 from dashboard.paste import Index, RunCard, card_of
+from dashboard.truth_data import Known, Truth
+from dashboard.verdict_data import Tested, TestRef
 from dashboard.wording import one_line
 
 Stamp = tuple[int, ...]
@@ -145,6 +149,42 @@ def labels_of(run: Run, feature: int) -> pd.DataFrame:
     return labels.iloc[lo:hi]
 
 
+def decompositions(run: Run) -> tuple[Tested, ...]:
+    """The run's decomposition tests, newest result first."""
+    folders = verdict_data.folders(run.path)
+    return _decompositions(folders, tuple(str(f) for f in folders), _manifest_stamp(folders)) if folders else ()
+
+
+def tests_of(run: Run, feature: int) -> list[TestRef]:
+    """The tests of a feature's labels, the one to show first at the head."""
+    return verdict_data.tests_of(decompositions(run), feature)
+
+
+def require_truth(run: Run) -> Truth:
+    """The run's planted truth; NotFoundError with what to do otherwise."""
+    folder = truth_data.require_newest(run).path
+    return _truth(folder, str(folder), _manifest_stamp([folder]))
+
+
+def truth_of(run: Run, feature: int) -> Known | None:
+    """What planted truth says of a feature; None where the run has none."""
+    try:
+        return require_truth(run).known.get(feature) if truth_data.newest(run) else None
+    except PrismError:  # said on the result's own page
+        return None
+
+
+def phrases(ref: TestRef) -> pd.DataFrame:
+    """Every phrase of one test."""
+    folder = ref.tested.result.path
+    return _phrases(ref.tested, str(folder), _manifest_stamp([folder]), ref.test)
+
+
+def _manifest_stamp(folders: Sequence[Path]) -> Stamp:
+    statuses = [(folder / RESULT_MANIFEST).stat() for folder in folders]
+    return tuple(n for s in statuses for n in (s.st_mtime_ns, s.st_size, s.st_ino))
+
+
 def _stamp(folder: Path) -> Stamp:
     """What changes when a run is replaced or labels are added; zeros for a file that is not there."""
     stamp: Stamp = ()
@@ -175,6 +215,21 @@ def _feature_table(_run: Run, path: str, stamp: Stamp) -> FeatureTable:
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _acts(_run: Run, path: str, stamp: Stamp, feature: int) -> FeatureActs:
     return _run.acts(feature)
+
+
+@st.cache_resource(max_entries=4, show_spinner="Reading the verdicts")
+def _decompositions(_folders: list[Path], paths: tuple[str, ...], stamp: Stamp) -> tuple[Tested, ...]:
+    return verdict_data.load_all(_folders)
+
+
+@st.cache_resource(max_entries=4, show_spinner="Reading the planted truth")
+def _truth(_folder: Path, path: str, stamp: Stamp) -> Truth:
+    return truth_data.load(_folder)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _phrases(_tested: Tested, path: str, stamp: Stamp, test: int) -> pd.DataFrame:
+    return verdict_data.load_phrases(_tested, test)
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)

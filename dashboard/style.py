@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dashboard import verdict_style
+
 N_LEVELS = 10
 FADED = "color-mix(in srgb, currentColor 72%, transparent)"
 LINE = "color-mix(in srgb, currentColor 22%, transparent)"
@@ -73,6 +75,7 @@ background:color-mix(in srgb, currentColor 6%, transparent);border-radius:.3rem}
 .p-msg p{{margin:.3rem 0 0;white-space:pre-wrap}}
 .p-msg code{{font-size:.9em}}
 {_levels()}
+{verdict_style.RULES}
 @media (max-width:640px){{.p-g li{{flex-direction:column;gap:0}}.p-v{{width:auto}}
 .p-facts{{grid-template-columns:repeat(2,minmax(0,1fr))}}}}
 </style>"""

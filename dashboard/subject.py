@@ -26,6 +26,8 @@ from dashboard import readers
 
 MAX_LINK = 500
 KEYS = ("run", "feature", "features")
+OF_ONE_FEATURE = ("feature_test",)
+"""Controls that mean nothing for another feature."""
 
 
 @dataclass(frozen=True)
@@ -241,7 +243,8 @@ def link_digest() -> int:
 
 def feature_link(feature: int) -> str:
     """The relative address of another feature, everything else of the view as it is."""
-    known = {key: value for key, value in st.session_state.get("seen", {}).items() if key.startswith("feature")}
+    seen = st.session_state.get("seen", {})
+    known = {key: value for key, value in seen.items() if key.startswith("feature") and key not in OF_ONE_FEATURE}
     return "feature?" + urlencode({"run": run_name() or ""} | known | {"feature": feature})
 
 

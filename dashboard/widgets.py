@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import io
 import shlex
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 from core.errors import InputError, PrismError
+from core.results import MANIFEST as RESULT_MANIFEST
+from core.results import Result
 from core.settings import Settings
 from core.store import MANIFEST, Run
-from dashboard import controls, facts, readers, style, subject
+from dashboard import controls, facts, files, provenance, readers, style, subject
 
 LOCAL = ("localhost", "127.0.0.1", "::1")
 
@@ -54,35 +54,28 @@ def may_write() -> bool:
     return not Settings.from_env().hosted and st.get_option("server.address") in LOCAL
 
 
+def refusal(what: str, allowed: bool = False) -> PrismError | None:
+    """Why ``what`` (a phrase such as "asking a language model") is off here, or None.
+
+    It is for the person at this machine; on a host only where its owner ``allowed`` it.
+    """
+    hosted = Settings.from_env().hosted
+    if may_write() or (hosted and allowed):
+        return None
+    why = "This host serves stored runs for reading." if hosted else (
+        "The server accepts connections from other machines, and PRISM_HOSTED=1, which sets its limits, is not set."
+    )  # fmt: skip
+    return InputError(
+        f"{what} is off here",
+        why,
+        "Open the run on your own machine: copy its folder into your cache directory, then `prism dashboard`",
+    )
+
+
 def render_notes(notes: Sequence[str]) -> None:
     """Sentences about parts of a link that could not be used."""
     for note in notes:
         st.html(facts.message_html("Part of the link could not be used", note, kind="note"))
-
-
-def render_sidebar() -> None:
-    """The run picker, unbound: what it shows follows the subject, never the other way round."""
-    with st.sidebar:
-        if names := readers.run_names():
-            now = subject.run_name()
-            st.session_state.run_picker = now if now in names else None
-            st.selectbox("Run", names, key="run_picker", on_change=_pick_run, placeholder="choose a run")
-        if st.button("Share this view", shortcut="s", icon=":material/link:", key="share"):
-            render_share()
-
-
-def _pick_run() -> None:
-    if name := st.session_state.run_picker:
-        subject.choose(run=name)
-
-
-@st.dialog("Link to this view")
-def render_share() -> None:
-    """The address of exactly this view; it is the one in the address bar."""
-    base, query = (st.context.url or "").split("?")[0], subject.link_query()
-    st.code(f"{base}?{query}" if query else base, language=None, wrap_lines=True)
-    if len(query) > subject.MAX_LINK:
-        st.caption("This link is long: save the list under a name, or shorten the search.")
 
 
 # --- what a page needs -----------------------------------------------------------------------------------
@@ -169,32 +162,37 @@ def column_config(columns: Sequence[str]) -> dict[str, Any]:
 
 
 def render_downloads(frame: Callable[[], pd.DataFrame], page: str, what: str, shortcut: str | None = None) -> None:
-    """Buttons for csv (under ``shortcut``) and parquet; the file is made only when asked for."""
-    stem = f"prism_{subject.run_name()}_{page}_{what}_{datetime.now(UTC):%Y-%m-%d}"
-    st.download_button(
-        "csv", lambda: frame().to_csv(index=False).encode(), f"{stem}.csv", "text/csv", on_click="ignore",
-        icon=":material/download:", key=f"{page}_csv", shortcut=shortcut,
-    )  # fmt: skip
-    st.download_button(
-        "parquet", lambda: _parquet(frame()), f"{stem}.parquet", "application/vnd.apache.parquet", on_click="ignore",
-        icon=":material/download:", key=f"{page}_parquet",
-    )  # fmt: skip
-
-
-def _parquet(frame: pd.DataFrame) -> bytes:
-    buffer = io.BytesIO()
-    frame.to_parquet(buffer, index=False)
-    return buffer.getvalue()
+    """Buttons for a table: csv (under ``shortcut``), parquet, and the other forms; Share offers the same."""
+    files.offer(page, what, frame)
+    run = readers.run(subject.run_name() or "")
+    csv, sheet, parquet, manifest = files.FORMS
+    files.render_data_buttons(run, page, what, frame, (csv, parquet), shortcut=shortcut)
+    with (panel := st.popover("Other forms", key=f"{page}_forms", on_change="rerun")):
+        if panel.open:
+            files.render_data_buttons(run, page, what, frame, (sheet, manifest))
 
 
 def render_footer(run: Run) -> None:
     """Where every number of the page comes from, and the commands that make it again and check it."""
     with st.expander(f"Where these numbers come from: run {run.name}"):
         st.html(facts.facts_html(facts.run_facts(run.manifest) + facts.fidelity_facts(run.manifest), "p-prov"))
-        name = shlex.quote(run.name)
-        again = run.manifest["provenance"].get("command") or f"prism run {name}.toml"
-        st.code(f"{again}    # make it again\nprism verify {name}    # check every table", language=None)
+        again = provenance.run_command(run.manifest)
+        check = f"prism verify {shlex.quote(run.name)}"
+        st.code(f"{again}    # make it again\n{check}    # check every table", language=None)
         st.download_button(
             "run.json", lambda: (run.path / MANIFEST).read_bytes(), f"prism_{run.name}_run.json", "application/json",
             on_click="ignore", icon=":material/download:", key="footer_manifest",
+        )  # fmt: skip
+
+
+def render_result_footer(run: Run, result: Result) -> None:
+    """Where the numbers of one result come from; call it before ``render_footer``, which tells of the run."""
+    key = str(result.manifest["analysis"])
+    with st.expander(f"Where these numbers come from: {key} of run {run.name}"):
+        st.html(facts.facts_html(provenance.result_facts(result.manifest), "p-prov"))
+        st.code(f"{provenance.result_command(run.name, result.manifest)}    # make it again", language=None)
+        st.download_button(
+            "manifest.json", lambda: (result.path / RESULT_MANIFEST).read_bytes(),
+            f"prism_{run.name}_{key}_manifest.json", "application/json",
+            on_click="ignore", icon=":material/download:", key=f"footer_{key}_manifest",
         )  # fmt: skip

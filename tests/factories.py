@@ -42,6 +42,7 @@ class World:
     tokens: np.ndarray
     acts: np.ndarray
     documents: np.ndarray
+    sources: tuple[str, ...] | None = None  # of the documents; None: their own number as row
 
 
 def make_world(n_contexts: int = 200, n_pos: int = 24, d_sae: int = 40, seed: int = 0) -> World:
@@ -92,7 +93,7 @@ def _write_contexts(folder: Path, world: World) -> None:
             "start": pa.array(np.arange(n) % 4 * (n_pos - 1), pa.int32()),
             "token_ids": pa.array(list(world.tokens), pa.list_(pa.int32())),
             "n_tokens": pa.array(np.full(n, n_pos - 1), pa.int32()),
-            "source": pa.array([f"row {d}" for d in world.documents], pa.string()),
+            "source": pa.array(_sources(world), pa.string()),
         }
     )
     parquet.write_table(folder / "contexts.parquet", table, CONTEXTS)
@@ -104,6 +105,10 @@ def _write_contexts(folder: Path, world: World) -> None:
         }
     )
     parquet.write_table(folder / "vocabulary.parquet", vocabulary, VOCABULARY)
+
+
+def _sources(world: World) -> list[str]:
+    return [world.sources[d] if world.sources else f"row {d}" for d in world.documents]
 
 
 def _write_activations(folder: Path, world: World) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
 import threading
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,8 +19,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from core import parquet
-from core.errors import DamagedError, InputError, NotFoundError
-from core.store import MANIFEST, Run, Store, check_name, table_entry, write_json, write_sealed
+from core.errors import DamagedError, InputError, MachineError, NotFoundError
+from core.store import MANIFEST, Run, Store, changing, check_name, table_entry, write_json, write_sealed
 from core.tables import ACTIVATION_INDEX, CONTEXTS, LABELS, activations_spec
 from tests.factories import World, make_world, write_run
 
@@ -264,8 +266,120 @@ def test_a_folder_without_a_manifest_does_not_exist(tmp_path):
 def test_publishing_replaces_a_run_of_the_same_name_and_leaves_nothing_behind(tmp_path):
     write_run(tmp_path, world=make_world(n_contexts=20, d_sae=6))
     write_run(tmp_path, world=make_world(n_contexts=20, d_sae=8))
-    assert [p.name for p in tmp_path.iterdir()] == ["toy"]
+    assert [p.name for p in tmp_path.iterdir() if not p.name.startswith(".lock")] == ["toy"]
     assert len(Store(tmp_path).run("toy").encoded_features) == 8
+
+
+def replacement(cache_dir: Path) -> Store:
+    """A run ``toy`` with a label, a list and a model, and a finished one of the same SAE ready to take its place."""
+    for n_contexts in (20, 24):
+        path = write_run(cache_dir, world=make_world(n_contexts=n_contexts, d_sae=6)).path
+        manifest = json.loads((path / MANIFEST).read_text())
+        manifest["sae"]["weights_sha256"] = "a" * 64
+        write_sealed(path, manifest)
+        if n_contexts == 20:
+            path.rename(cache_dir / "first")
+    path.rename(cache_dir / ".partial-toy")
+    (cache_dir / "first").rename(path)
+    write_labels(path, [(3, "precious", "a person", "t")])
+    restate(path, "labels")
+    (path / "lists").mkdir()
+    (path / "lists" / "mine.json").write_text("[3]")
+    (path / "model").mkdir()
+    (path / "model" / "weights").write_text("w" * 1000)
+    return Store(cache_dir)
+
+
+def publish_and_die(store: Store, at: int, after: bool) -> bool:
+    """Publish in a child that is killed before or after its ``at``-th change of the file system; whether it was."""
+    child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != 0
+    seen = 0
+
+    def counted(change: Any) -> Any:
+        def deadly(*args: Any, **kwargs: Any) -> Any:
+            nonlocal seen
+            seen += 1
+            if seen == at and not after:
+                os._exit(9)
+            try:
+                return change(*args, **kwargs)
+            finally:
+                if seen == at:
+                    os._exit(9)
+
+        return deadly
+
+    for name in ("rename", "replace", "unlink", "rmdir", "mkdir", "fsync"):
+        setattr(os, name, counted(getattr(os, name)))
+    try:
+        store.publish("toy")
+    finally:
+        os._exit(0)
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_a_kill_at_any_moment_of_publishing_loses_no_label_list_or_model(tmp_path, after):
+    for at in range(1, 200):
+        cache_dir = tmp_path / str(at)
+        store = replacement(cache_dir)
+        killed = publish_and_die(store, at, after)
+        run = store.run("toy")
+        assert run.labels()["label"].tolist() == ["precious"]
+        assert (run.path / "lists" / "mine.json").read_text() == "[3]"
+        assert (run.path / "model" / "weights").read_text() == "w" * 1000
+        assert run.verify() == []
+        assert store.names() == ["toy"]
+        if store.partial("toy").exists():
+            run = store.publish("toy")
+        assert run.manifest["corpus"]["n_contexts"] == 24, "the next attempt ends what the killed one began"
+        assert run.labels()["label"].tolist() == ["precious"]
+        assert (run.path / "lists" / "mine.json").read_text() == "[3]"
+        assert run.verify() == []
+        assert not [p for p in run.path.rglob(".*")]
+        if not killed:
+            break
+        shutil.rmtree(cache_dir)
+    assert 10 < at < 199
+
+
+def test_a_label_added_after_a_killed_publishing_is_carried_by_the_next(tmp_path):
+    store = replacement(tmp_path)
+    assert publish_and_die(store, 7, after=False)
+    write_labels(tmp_path / "toy", [(3, "precious", "a", "t"), (4, "later", "a", "t")])
+    restate(tmp_path / "toy", "labels")
+    assert store.publish("toy").labels()["label"].tolist() == ["precious", "later"]
+
+
+def test_a_run_of_another_sae_takes_no_labels_over(tmp_path):
+    store = replacement(tmp_path)
+    manifest = json.loads((store.partial("toy") / MANIFEST).read_text())
+    manifest["sae"]["weights_sha256"] = "b" * 64
+    write_sealed(store.partial("toy"), manifest)
+    run = store.publish("toy")
+    assert run.labels().empty
+    assert not (run.path / "lists").exists()
+    assert (run.path / "model" / "weights").exists()
+
+
+def test_publishing_makes_the_new_name_durable(tmp_path, monkeypatch):
+    """The folder of the names is synchronised after the rename, or a power cut may take the run back."""
+    store, events = replacement(tmp_path), []
+    rename, fsync = os.rename, os.fsync
+    monkeypatch.setattr(os, "rename", lambda *a, **k: (events.append("rename"), rename(*a, **k)))
+    monkeypatch.setattr(os, "fsync", lambda fd: (events.append(os.readlink(f"/proc/self/fd/{fd}")), fsync(fd)))
+    store.publish("toy")
+    last = len(events) - 1 - events[::-1].index("rename")
+    assert str(tmp_path) in events[last + 1 :]
+
+
+def test_who_cannot_lock_a_run_is_told_so(cache, monkeypatch, tmp_path):
+    monkeypatch.setattr("core.store.LOCK_S", 0.1)
+    with changing(tmp_path / "toy"), pytest.raises(MachineError, match="being changed"), changing(tmp_path / "toy"):
+        pass
+    with pytest.raises(MachineError, match="cannot be changed"), changing(Path("/proc/nowhere/toy")):
+        pass
 
 
 def test_json_is_replaced_whole_or_not_at_all(tmp_path):

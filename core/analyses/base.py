@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import pandas as pd
 import pyarrow as pa
 
 from core.store import Run
@@ -46,3 +47,5 @@ class Analysis:
     tables: tuple[TableSpec, ...]
     inputs: tuple[str, ...]  # tables of the run whose hashes the result depends on
     compute: Callable[[Run, Any, Progress], dict[TableSpec, pa.Table]]
+    #: tables by name -> titled rows for the command line; None: it prints how many rows each table has
+    summary: Callable[[Mapping[str, pd.DataFrame]], dict[str, list[dict[str, Any]]]] | None = None

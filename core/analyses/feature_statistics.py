@@ -56,10 +56,15 @@ class Directions:
     bias: np.ndarray  # [n_features], encoder bias (gated: the gate's)
     threshold: np.ndarray | None  # [n_features], JumpReLU only
 
+    @classmethod
+    def unknown(cls, n_features: int) -> Directions:
+        """For activations that came without the SAE: nothing is known, and nothing has neighbours."""
+        return cls(np.full((n_features, 1), np.nan, np.float32), np.full(n_features, np.nan), None)
+
 
 def compute_feature_tables(
     run: Run,
-    directions: Directions,
+    directions: Directions | None,
     special_ids: frozenset[int],
     seed: int = 0,
     progress: Progress | None = None,
@@ -67,10 +72,12 @@ def compute_feature_tables(
 ) -> dict[TableSpec, pa.Table]:
     """The three tables of a run whose contexts, vocabulary, activations and activation index are written.
 
+    ``directions`` None: the SAE's weights are not here; what they say is null and nothing has a neighbour.
     ``progress`` is told the share done, 0..1. Memory: the run's tokens twice (4 bytes each), up to 64 MB of
     bootstrap weights, the decoder twice, and a few blocks of ``max_rows`` activations at about 60 bytes each.
     """
     features, tell = run.encoded_features, progress or _quiet
+    directions = directions or Directions.unknown(len(features))
     if len(directions.decoder) != len(features):
         raise PrismError("directions do not fit the run", f"{len(directions.decoder)} rows, {len(features)} features")
     texts = _Texts.of(run, special_ids, seed)

@@ -30,7 +30,10 @@ _WRITE_EVERY = 4096  # contexts
 
 @dataclass(frozen=True)
 class Window:
-    """One context before it is written; ``start`` counts the document's tokens before it."""
+    """One context before it is written; ``document`` counts documents as they are read, in random order.
+
+    ``start`` counts the document's tokens before it, ``source`` says where the document lies in its file or dataset.
+    """
 
     document: int
     start: int

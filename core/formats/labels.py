@@ -32,6 +32,8 @@ from core.proposals.check import MAX_LABEL, check_label, clean
 MAX_LINE = 4_000_000
 MAX_READ = 8_000_000_000  # bytes after decompression
 MAX_SOURCE = 200
+DEFAULT_SOURCE = "file"
+"""Who wrote a label of which the file does not say."""
 _REF = re.compile(r"/([^/]+)/([^/]+)/(\d{1,9})/?(?:\?.*)?$")
 
 
@@ -155,7 +157,7 @@ def _kind(row: dict[str, Any], path: Path) -> str:
 
 
 def _plain(row: dict[str, Any]) -> Iterator[FoundLabel | str]:
-    yield _found(row.get("feature"), row.get("label"), row.get("source") or "file")
+    yield _found(row.get("feature"), row.get("label"), row.get("source") or DEFAULT_SOURCE)
 
 
 def _neuronpedia(row: dict[str, Any]) -> Iterator[FoundLabel | str]:
@@ -203,7 +205,7 @@ def _found(feature: Any, label: Any, source: Any, sae: str = "") -> FoundLabel |
     problem = check_label(label)
     if problem:
         return problem if "empty" in problem else f"the label is longer than {MAX_LABEL:,} characters"
-    return FoundLabel(number, clean(label), clean(str(source))[:MAX_SOURCE] or "file", sae)
+    return FoundLabel(number, clean(label), clean(str(source))[:MAX_SOURCE] or DEFAULT_SOURCE, sae)
 
 
 def _number(value: Any) -> int | None:

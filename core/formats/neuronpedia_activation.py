@@ -226,13 +226,13 @@ def _problem(tokens: Any, values: Any) -> str:
 
 def _text_acts(text: str, record: dict[str, Any]) -> TextActs:
     tokens = tuple(record["tokens"])
-    special = np.array([_is_special(t, i, text) for i, t in enumerate(tokens)], dtype=bool)
+    special = np.array([is_special(t, i, text) for i, t in enumerate(tokens)], dtype=bool)
     raw = np.array(record["values"], dtype=np.float32)
     bos_act = float(raw[0]) if len(raw) and special[0] else None
     return TextActs(text, tokens, np.where(special, np.float32(0), raw), special, bos_act)
 
 
-def _is_special(token: str, pos: int, text: str) -> bool:
+def is_special(token: str, pos: int, text: str) -> bool:
     """BOS and its like: known by name, or by looking like one at the start without the text's saying so."""
     if token in _BOS:
         return True

@@ -10,11 +10,12 @@ from datetime import UTC, datetime
 
 import pandas as pd
 import pyarrow as pa
-from filelock import FileLock
 
 from core import parquet
-from core.formats.labels import FoundLabel
-from core.store import MANIFEST, Run, table_entry, write_sealed
+from core.errors import InputError
+from core.formats.labels import DEFAULT_SOURCE, MAX_SOURCE, FoundLabel
+from core.proposals.check import check_label, clean
+from core.store import MANIFEST, Run, changing, table_entry, write_sealed
 from core.tables import LABELS
 
 
@@ -28,24 +29,25 @@ class Added:
     rejected: dict[str, int]  # reason -> how many
 
 
-def add_labels(run: Run, labels: Iterable[FoundLabel], added_at: str | None = None) -> Added:
+def add_labels(run: Run, labels: Iterable[FoundLabel], added_at: str | None = None, any_sae: bool = False) -> Added:
     """Add labels to a run's ``labels`` table, in place and atomically; what is there already stays as it is.
 
-    A label is left out, and counted, when its feature was not encoded in the run or when it speaks of another SAE
-    than the run's ``neuronpedia_id``. Two labels are the same when feature, text and source are.
+    A label is left out, and counted, when its feature was not encoded in the run, or when it names an SAE that is
+    not the run's ``neuronpedia_id`` (``any_sae``: whoever asks knows that it fits). Two labels are the same when
+    feature, text and source are.
     """
     at = added_at or datetime.now(UTC).isoformat(timespec="seconds")
     encoded, own = set(run.encoded_features.tolist()), run.manifest["sae"].get("neuronpedia_id") or ""
     rejected: Counter[str] = Counter()
-    with FileLock(str(run.path / ".labels.lock")):
+    with changing(run.path):
         old = run.labels()
         there = set(zip(old["feature"], old["label"], old["source"], strict=True))
         new: dict[tuple[int, str, str], None] = {}
         n_there = 0
         for found in labels:
             key = (found.feature, found.label, found.source)
-            if found.sae and own and found.sae != own:
-                rejected[f"it is of {found.sae[:100]}, the run of {own}"] += 1
+            if found.sae and found.sae != own and not any_sae:
+                rejected[_other_sae(own)] += 1
             elif found.feature not in encoded:
                 rejected["its feature was not encoded in this run"] += 1
             elif key in there or key in new:
@@ -57,9 +59,25 @@ def add_labels(run: Run, labels: Iterable[FoundLabel], added_at: str | None = No
     return Added(len(new), n_there, len({f for f, _, _ in new}), dict(rejected))
 
 
+def _other_sae(own: str) -> str:
+    if own:
+        return f"it is of another SAE than the run's, {own}"
+    return "it names an SAE, and the run does not say which it has on Neuronpedia"
+
+
+def add_by_hand(run: Run, feature: int, label: str, source: str) -> bool:
+    """Add one label that somebody wrote; False when it was there. InputError where it is no label."""
+    if problem := check_label(label):
+        raise InputError(
+            f"this cannot be added: {problem}", "", "write what the feature means, in a sentence or a word"
+        )
+    found = FoundLabel(run.require_feature(feature), clean(label), clean(source)[:MAX_SOURCE] or DEFAULT_SOURCE)
+    return add_labels(run, [found]).n_added == 1
+
+
 def remove_label(run: Run, feature: int, label: str, source: str) -> bool:
     """Take one label out of a run again; False when it was not there."""
-    with FileLock(str(run.path / ".labels.lock")):
+    with changing(run.path):
         old = run.labels()
         keep = ~((old["feature"] == feature) & (old["label"] == label) & (old["source"] == source))
         if keep.all():

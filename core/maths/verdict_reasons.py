@@ -35,8 +35,16 @@ def _some_parts(r: Reading) -> str:
 def _whole_only(r: Reading) -> str:
     return (
         f"No part alone makes it fire ({_of(r.pooled)}, {_control(r)}), phrases for the whole label do "
-        f"({_of(r.whole)}): it needs parts together, or it is atomic.{_doubt(r)}"
+        f"({_of(r.whole)}): it needs parts together, or it is atomic.{_seldom(r)}{_doubt(r)}"
     )
+
+
+def _seldom(r: Reading) -> str:
+    """Says so where the whole label is above control and yet tells little of when the feature fires."""
+    own, whole = r.own.rate or 0.0, r.whole.rate or 0.0
+    if whole >= 0.5 * own:
+        return ""
+    return f" But its own text makes it fire far more often ({_of(r.own)}): the label is too broad, or right in part."
 
 
 def _label_fails(r: Reading) -> str:

@@ -1,7 +1,7 @@
 """A run's text as words, split by documents into a training and a held-out half.
 
-What a feature does is looked up in the training half only: ``training_peaks`` is the one place where acts are read, and
-it drops everything that is not training before anything is done with it.
+For proposals, what a feature does is looked up in the training half only: ``training_peaks`` drops everything that is
+not training before anything is done with it. ``held_out_peaks`` is for the feature's own text, which is no proposal.
 """
 
 from __future__ import annotations
@@ -135,17 +135,39 @@ class Corpus:
 
     def training_peaks(self, feature: int) -> Peaks:
         """Where the feature fires most strongly in each training context in which it fires."""
-        acts = self._run.acts(feature)
+        row, pos = self._peaks(self._run.acts(feature), held_out=False)
+        units = np.array([self._unit_at(r, p) for r, p in zip(row, pos, strict=True)], dtype=np.int64)
+        return Peaks(units[units >= 0], len(row), len(np.unique(self.document[row])))
+
+    def held_out_peaks(self, acts: FeatureActs) -> list[tuple[int, int]]:
+        """(row, position) of the strongest firing in each held-out context that fires: to measure, not to propose."""
+        row, pos = self._peaks(acts, held_out=True)
+        return list(zip(row.tolist(), pos.tolist(), strict=True))
+
+    def text_up_to(self, row: int, pos: int, n_words: int) -> str:
+        """The text of a context that ends with the token at ``pos`` and the word it is in: ``n_words`` words of it.
+
+        Fewer words at the start of the context. White space at the end stays: it may be the token that is meant.
+        """
+        starts, text = self._token_starts[row], self.texts[row]
+        stop = int(starts[pos + 1]) if pos + 1 < len(starts) else len(text)
+        unit = self._unit_at(row, pos)
+        if unit < 0:
+            return text[:stop]
+        first = int(np.searchsorted(self._n_words, self._n_words[unit] - n_words + 1, side="left"))
+        first = max(int(self.first[row]), first)
+        return text[self.start[first] : max(stop, int(self.end[unit]))]
+
+    def _peaks(self, acts: FeatureActs, held_out: bool) -> tuple[np.ndarray, np.ndarray]:
+        """Rows of the contexts of one half in which a feature fires, and the position of its strongest firing."""
         row = np.searchsorted(self.contexts, acts.context)
         row = np.minimum(row, len(self.contexts) - 1)
-        training = (self.contexts[row] == acts.context) & ~self.held_out[acts.context]
-        row, pos, act = row[training], acts.pos[training], acts.act[training]
+        wanted = (self.contexts[row] == acts.context) & (self.held_out[acts.context] == held_out)
+        row, pos, act = row[wanted], acts.pos[wanted], acts.act[wanted]
         order = np.lexsort((-act, row))
         row, pos = row[order], pos[order]
         top = np.concatenate([[True], row[1:] != row[:-1]]) if len(row) else np.zeros(0, bool)
-        row, pos = row[top], pos[top]
-        units = np.array([self._unit_at(r, p) for r, p in zip(row, pos, strict=True)], dtype=np.int64)
-        return Peaks(units[units >= 0], len(row), len(np.unique(self.document[row])))
+        return row[top], pos[top]
 
     def _unit_at(self, row: int, pos: int) -> int:
         """The unit in which the token at ``pos`` ends, or the last one before it; -1 when there is none."""

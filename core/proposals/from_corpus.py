@@ -58,9 +58,15 @@ class CorpusProposer:
     """
 
     def __init__(
-        self, corpus: Corpus, n_parts: int = N_PARTS, n_phrases: int = N_PHRASES, n_whole: int = N_WHOLE
+        self,
+        corpus: Corpus,
+        n_parts: int = N_PARTS,
+        n_phrases: int = N_PHRASES,
+        n_whole: int = N_WHOLE,
+        sample: int = 0,
     ) -> None:
-        self.corpus = corpus
+        """``sample`` 1, 2, ... cuts other phrases for the same parts, for test-retest."""
+        self.corpus, self.sample = corpus, sample
         self.n_parts, self.n_phrases, self.n_whole = n_parts, n_phrases, n_whole
 
     def propose(
@@ -86,7 +92,7 @@ class CorpusProposer:
             return NotProposed(feature, label, f"{n}; words need at least {MIN_CONTEXTS}")
         keywords = self._keywords(peaks.unit)
         groups = self._groups(keywords)
-        rng = np.random.default_rng([self.corpus.seed, feature])
+        rng = np.random.default_rng([self.corpus.seed, feature, *([self.sample] if self.sample else [])])
         vague = [str(self.corpus.words[k.word]) for k in keywords if k.score <= 0]
         problems = [f"not distinctive of where it fires: {', '.join(map(repr, vague))}"] if vague else []
         checker = Checker()
@@ -185,6 +191,21 @@ class CorpusProposer:
                     used |= {p.document for p in phrases[-1:] if p.document is not None}
         names = tuple(str(c.words[k.word]) for k in group)
         return Part(names[0], tuple(phrases), names)
+
+    def windows_around(self, word: int, rng: np.random.Generator) -> list[str]:
+        """``n_phrases`` windows around one word, cut as those of a part are, each of another document, or fewer."""
+        c = self.corpus
+        phrases: list[Phrase] = []
+        used: set[int] = set()
+        checker = Checker()
+        for unit in rng.permutation(c.occurrences(word, held_out=True)).tolist():
+            if len(phrases) == self.n_phrases:
+                break
+            if int(c.document[c.context[unit]]) not in used:
+                found = self._phrase(*self._cut(unit, rng), checker)
+                phrases += found
+                used |= {p.document for p in found if p.document is not None}
+        return [p.text for p in phrases]
 
     def _shuffled_occurrences(self, group: list[Keyword], rng: np.random.Generator) -> list[int]:
         """Held-out places of the part's words, its words taking turns."""

@@ -1,23 +1,31 @@
-"""One feature: what it is said to mean, its numbers, and contexts chosen in four ways."""
+"""One feature: the verdict on what it is said to mean, and what it does: numbers, and contexts chosen in four ways."""
 
 from __future__ import annotations
 
 import streamlit as st
 
+from core.errors import PrismError
 from core.store import Run
-from dashboard import charts, controls, examples, facts, picker, readers, stepping, subject, tokens, widgets
-
-COUNTS = {
-    "top": ("Top", 50),
-    "random": ("Uniformly random", 50),
-    "band": ("Per quarter", 20),
-    "near": ("Near misses", 20),
-}
+from dashboard import (
+    activation_screen,
+    controls,
+    facts,
+    picker,
+    readers,
+    stepping,
+    subject,
+    truth_facts,
+    verdict_screen,
+    widgets,
+)
 
 
 def render_toolbar(run: Run, feature: int) -> None:
     through_list, on_list = st.session_state.feature_step == "list", feature in subject.features()
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        st.segmented_control("View", controls.VIEWS, key="feature_view", required=True, on_change=subject.acted,
+                             args=("feature_view",), format_func=str.capitalize,
+                             label_visibility="collapsed")  # fmt: skip
         for title, key, by in (("Previous", "Left", -1), ("Next", "Right", 1)):
             args = (run, feature, by, through_list)
             st.button(title, shortcut=key, on_click=stepping.move, args=args, key=title.lower())
@@ -31,52 +39,29 @@ def render_toolbar(run: Run, feature: int) -> None:
                                  label_visibility="collapsed")  # fmt: skip
         if url := facts.neuronpedia_url(run.manifest, feature):
             st.link_button("Neuronpedia", url, icon=":material/open_in_new:", key="neuronpedia")
-        render_choices()
+        if st.session_state.feature_view == "activations":
+            activation_screen.render_choices()
         picker.catch("feature")
 
 
-def draw_again() -> None:
-    subject.remember(feature_seed=(st.session_state.feature_seed + 1) % 1_000_000)
-
-
-def render_choices() -> None:
-    """What is shown of the feature; these controls exist only while this is open, so that a step costs less."""
-    with (panel := st.popover("Show", icon=":material/tune:", key="feature_choices", on_change="rerun")):
-        if not panel.open:
-            return
-        st.segmented_control("Act axis of the histogram", controls.SCALES, key="feature_scale", required=True,
-                             on_change=subject.acted, args=("feature_scale",))  # fmt: skip
-        st.selectbox("Tokens either side of the peak", controls.WIDTHS, key="feature_width", on_change=subject.acted,
-                     args=("feature_width",))  # fmt: skip
-        for key, (title, most) in COUNTS.items():
-            st.number_input(title, 0, most, key=f"feature_{key}", on_change=subject.acted, args=(f"feature_{key}",))
-        st.button("Draw again", on_click=draw_again, key="draw", icon=":material/casino:")
-
-
-def render_numbers(run: Run, feature: int) -> None:
-    row = readers.feature_row(run, feature)
+def header(run: Run, feature: int) -> str:
     labels = [(str(r.label), str(r.source)) for r in readers.labels_of(run, feature).itertuples()]
-    n_tokens = run.manifest["corpus"].get("n_tokens")
-    header = facts.header_html(feature, labels, row["flag"])
-    st.html(header + facts.facts_html(facts.feature_facts(row, n_tokens)))
+    header = facts.header_html(feature, labels, readers.feature_row(run, feature)["flag"])
+    return header + truth_facts.feature_html(readers.truth_of(run, feature))
 
 
-def render_neighbours(run: Run, feature: int) -> None:
-    near = run.neighbours(feature)
-    table = readers.feature_table(run).frame
-    found = table.iloc[table["feature"].searchsorted(near["neighbour"])].assign(cosine=near["cosine"].to_numpy())
-    picker.render_listing(found, "Nearest by decoder cosine", ("cosine",))
-
-
-def render_contexts(run: Run, feature: int) -> None:
-    state, acts = st.session_state, readers.acts(run, feature)
-    width = None if state.feature_width == "whole" else int(state.feature_width)
-    counts = (state.feature_top, state.feature_random, state.feature_band, state.feature_near)
-    groups = readers.example_groups(run, feature, state.feature_seed, width, *counts)
-    act_max = float(acts.act.max()) if len(acts.act) else 0.0
-    st.html(tokens.groups_html(groups, act_max))
-    with st.container(horizontal=True):
-        widgets.render_downloads(lambda: examples.as_frame(groups, act_max), "feature", str(feature), shortcut="d")
+def render_verdict(run: Run, feature: int) -> bool:
+    """The verdict, or why there is none; whether there was one."""
+    try:
+        ref = verdict_screen.chosen(run, feature, "feature_test")
+        if ref is None:
+            verdict_screen.render_no_test(run, feature)
+            return False
+        verdict_screen.render(run, feature, ref)
+    except PrismError as error:
+        widgets.render_error(error)
+        return False
+    return True
 
 
 @widgets.part
@@ -85,13 +70,13 @@ def render_page() -> None:
     feature = widgets.require_feature(run)
     widgets.render_notes(subject.settle(*controls.of("feature")))
     render_toolbar(run, feature)
-    render_numbers(run, feature)
-    left, right = st.columns(2)
-    with left:
-        st.html(charts.bars_html(run.histograms(feature), f"feature {feature}", st.session_state.feature_scale))
-    with right:
-        render_neighbours(run, feature)
-    render_contexts(run, feature)
+    head = header(run, feature)
+    if st.session_state.feature_view == "verdict":
+        st.html(head)
+        if render_verdict(run, feature):
+            return
+        head = ""
+    activation_screen.render(run, feature, head)
 
 
 run = widgets.require_run()

@@ -74,7 +74,7 @@ def render_run_card(run: Run) -> None:
         + facts.facts_html(facts.fidelity_facts(run.manifest))
         + facts.facts_html(facts.run_facts(run.manifest), "p-prov")
     )
-    if fit.get("verdict") != "ok":
+    if fit.get("verdict") not in ("ok", "not measured"):
         why = (str(fit.get("cause") or ""), str(fit.get("remedy") or ""))
         st.html(facts.message_html("Model and SAE may not fit each other", *why))
 

@@ -9,7 +9,20 @@ import streamlit as st
 
 from core.errors import PrismError
 from core.store import Run
-from dashboard import charts, compare, controls, facts, named_lists, picker, readers, subject, tokens, widgets, wording
+from dashboard import (
+    charts,
+    compare,
+    controls,
+    facts,
+    files,
+    named_lists,
+    picker,
+    readers,
+    subject,
+    tokens,
+    widgets,
+    wording,
+)
 
 COLUMNS = ("flag", "density", "act_max", "token_r2", "top_divergence_p")
 
@@ -70,7 +83,7 @@ def render_compare(run: Run) -> None:
     names = [f"feature {f}" for f in pair]
     alt = "; ".join(charts.histogram_alt(h, n) for h, n in zip(histograms, names, strict=True))
     figure = charts.histogram(histograms, names, state.lists_scale)
-    st.plotly_chart(figure, key="lists_histogram", alt=alt, config={"displayModeBar": False})
+    st.plotly_chart(figure, key="lists_histogram", alt=alt, config=files.picture_config("compare"))
     for side, feature, found in zip(st.columns(2), pair, acts, strict=True):
         with side:
             render_side(run, feature, found)

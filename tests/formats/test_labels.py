@@ -209,9 +209,17 @@ def test_labels_out_of_range_or_of_another_sae_are_counted_and_left_out(run: Run
     assert added.rejected["its feature was not encoded in this run"] == 2
 
 
-def test_a_run_that_names_no_sae_takes_labels_of_any(tmp_path: Path) -> None:
-    run = write_run(tmp_path)
-    assert add_labels(run, [FoundLabel(1, "a", "s", "x/y")]).n_added == 1
+def test_a_run_that_names_no_sae_takes_labels_of_a_named_one_only_when_told_to(tmp_path: Path) -> None:
+    run, label = write_run(tmp_path), FoundLabel(1, "a", "s", "x/y")
+    left_out = add_labels(run, [label, FoundLabel(2, "b", "s")])
+    assert (left_out.n_added, sum(left_out.rejected.values())) == (1, 1)
+    assert add_labels(run, [label], any_sae=True).n_added == 1
+
+
+def test_a_run_folder_with_labels_holds_nothing_but_the_run(run: Run) -> None:
+    before = {p.name for p in run.path.iterdir()}
+    add_labels(run, [FoundLabel(1, "a", "me")])
+    assert {p.name for p in run.path.iterdir()} - before == {"labels.parquet"}
 
 
 def test_hostile_labels_are_stored_as_text(run: Run) -> None:

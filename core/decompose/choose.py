@@ -1,0 +1,98 @@
+"""Which labels of a run are tested: ``12,40`` | ``random:200`` | ``all`` | a file of labels."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from core.errors import InputError
+from core.formats.labels import read_labels
+from core.proposals.asking import Label
+from core.store import Run
+
+_NUMBERS = re.compile(r"\s*\d{1,9}\s*(,\s*\d{1,9}\s*)*,?\s*")
+_RANDOM = re.compile(r"random:(\d{1,9})")
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The labels to test, in order of feature; ``notes`` say in sentences what was left out and why."""
+
+    labels: tuple[Label, ...]
+    notes: tuple[str, ...] = ()
+
+
+def choose_labels(run: Run, spec: str, needs_label: bool, seed: int = 0) -> Chosen:
+    """The labels meant by ``spec``.
+
+    ``needs_label``: the proposer works from labels, so ``random:N`` and ``all`` draw among labelled features, and every
+    label of a feature is tested. Otherwise features are meant and one test each is made, labelled or not. A feature
+    named by number is always tested: without a label its test says so. InputError for a spec that means nothing here.
+    """
+    text = spec.strip()
+    if not _NUMBERS.fullmatch(text) and text != "all" and not _RANDOM.fullmatch(text):
+        return _from_file(run, Path(text))
+    labels = run.labels()
+    known = {int(f): frame for f, frame in labels.groupby("feature")}
+    if _NUMBERS.fullmatch(text):
+        features = [run.require_feature(int(n)) for n in dict.fromkeys(x.strip() for x in text.split(",") if x.strip())]
+    else:
+        features = _drawn(run, text, sorted(known) if needs_label else run.encoded_features.tolist(), seed)
+    chosen = []
+    for feature in sorted(set(features)):
+        rows = known[feature][["label", "source"]].itertuples(index=False) if feature in known else ()
+        mine = [Label(feature, str(label), str(source)) for label, source in rows] or [Label(feature, "", "")]
+        chosen += mine if needs_label else mine[:1]
+    return Chosen(_different(chosen))
+
+
+def _drawn(run: Run, text: str, pool: list[int], seed: int) -> list[int]:
+    """All of ``pool``, or as many of them as were asked for, uniformly."""
+    if not pool:
+        raise InputError(
+            f"the run {run.name!r} has no labels",
+            "this proposer starts from labels",
+            "add labels to the run, name a file of labels, or use a proposer that needs none: --proposer corpus",
+        )
+    if text == "all":
+        return pool
+    match = _RANDOM.fullmatch(text)
+    n = min(int(match[1]) if match else 0, len(pool))
+    if not n:
+        raise InputError("no features were chosen", f"{text!r} asks for none", "--features random:200")
+    return np.random.default_rng(seed).choice(np.array(pool), n, replace=False).tolist()
+
+
+def _from_file(run: Run, path: Path) -> Chosen:
+    """The labels of a file; those of other SAEs or of features that the run lacks are left out, and counted."""
+    if not path.exists():
+        raise InputError(
+            f"{str(path)[:80]!r} names no features",
+            "expected numbers (12,40), random:N, all, or a file of labels; there is no such file",
+            "for example --features random:200",
+        )
+    found = read_labels(path)
+    encoded, own = set(run.encoded_features.tolist()), run.manifest["sae"].get("neuronpedia_id") or ""
+    other = [f for f in found.labels if f.sae and own and f.sae != own]
+    absent = [f for f in found.labels if f not in other and f.feature not in encoded]
+    taken = [Label(f.feature, f.label, f.source) for f in found.labels if f not in other and f.feature in encoded]
+    notes = [f"{n} rows of {path.name} left out: {why}" for why, (n, _) in found.rejected.items()]
+    notes += [f"{len(other)} labels left out: they are of another SAE"] if other else []
+    notes += [f"{len(absent)} labels left out: their feature was not encoded in this run"] if absent else []
+    if not taken:
+        raise InputError(
+            f"no label of {path.name} can be tested on {run.name!r}", "\n".join(notes), "see `prism show RUN`"
+        )
+    return Chosen(_different(sorted(taken, key=lambda x: x.feature)), tuple(notes))
+
+
+def _different(labels: Iterable[Label]) -> tuple[Label, ...]:
+    """Without repeats of one text for one feature, whoever wrote them: the test would be the same."""
+    unique: dict[tuple[int, str], Label] = {}
+    for label in labels:
+        unique.setdefault((label.feature, label.label), label)
+    return tuple(unique.values())

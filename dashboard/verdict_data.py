@@ -1,0 +1,140 @@
+"""Stored decomposition tests as the pages need them: results, the tests of a feature, the phrases of a test.
+
+No streamlit; the caches are in ``readers``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow.compute as pc
+
+from core import parquet
+from core.analyses.decomposition_tables import CLASS_RATES, GROUPS, PHRASES, RETESTS, TESTS
+from core.errors import DamagedError
+from core.maths.agreement import ANY
+from core.results import MANIFEST, Result
+from dashboard.verdict_plot import Plot, plot_of
+from dashboard.wording import one_line
+
+KEY = "decomposition"
+N_KEY = 8
+"""Characters of a result's key that stand in links."""
+
+
+@dataclass(frozen=True)
+class Tested:
+    """One result with its small tables; ``phrases`` is read by test."""
+
+    result: Result
+    tests: pd.DataFrame
+    groups: pd.DataFrame  # ascending test
+    class_rates: pd.DataFrame
+    retests: pd.DataFrame
+
+    @property
+    def key(self) -> str:
+        return self.result.path.name[:N_KEY]
+
+    @property
+    def claims(self) -> dict[str, Any] | None:
+        """How often labels swapped between features get any class that says they hold; None: not measured."""
+        rows = self.result.manifest.get("swapped_labels") or []
+        return next((r for r in rows if isinstance(r, dict) and r.get("kind") == ANY), None)
+
+    def plot(self, test: int, theta: str) -> Plot:
+        """The dots of one of its tests."""
+        lo, hi = self.groups["test"].searchsorted([test, test + 1])
+        row = self.row(test)
+        r0 = row["r0"] if theta == "theta5" else row["r0_theta0"]
+        rows = self.groups.iloc[lo:hi].to_dict("records")
+        return plot_of([{str(k): v for k, v in g.items()} for g in rows], r0, theta)
+
+    def row(self, test: int) -> dict[str, Any]:
+        """One row of ``tests``, which are numbered by row."""
+        return {str(name): value for name, value in self.tests.iloc[test].items()}
+
+
+@dataclass(frozen=True)
+class TestRef:
+    """One test of one label: what a link names as ``<key>-<test>``."""
+
+    tested: Tested
+    test: int
+
+    @property
+    def id(self) -> str:
+        return f"{self.tested.key}-{self.test}"
+
+    @property
+    def row(self) -> dict[str, Any]:
+        return self.tested.row(self.test)
+
+    @property
+    def title(self) -> str:
+        """For a list of choices."""
+        row, made = self.row, str(self.tested.result.manifest["created_at"])[:10]
+        return f"{one_line(row['label'], 50)} · {row['kind']} · {one_line(row['label_source'], 30)}, {made}"
+
+
+def folders(run_path: Path) -> list[Path]:
+    """The complete results on disk, in order of name."""
+    found = (run_path / KEY).glob(f"*/{MANIFEST}")
+    return sorted(p.parent for p in found if not p.parent.name.startswith("."))
+
+
+def load_all(paths: Sequence[Path]) -> tuple[Tested, ...]:
+    """The results, newest first; DamagedError names the one that cannot be read."""
+    found = [_load(path) for path in paths]
+    return tuple(sorted(found, key=lambda t: str(t.result.manifest["created_at"]), reverse=True))
+
+
+def _load(path: Path) -> Tested:
+    result = Result(path)
+    try:
+        known, _ = set(result.manifest["tables"]), result.manifest["created_at"]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DamagedError(
+            f"the result {KEY}/{path.name} has no readable manifest",
+            f"{type(error).__name__}: {error}",
+            f"delete that folder and make the result anew: {command('RUN', 'J')}",
+        ) from error
+    tables = [
+        result.table(spec.name, list(spec.schema.names))
+        if spec.name in known
+        else spec.schema.empty_table().to_pandas()
+        for spec in (TESTS, GROUPS, CLASS_RATES, RETESTS)
+    ]
+    return Tested(result, *tables)
+
+
+def load_phrases(tested: Tested, test: int) -> pd.DataFrame:
+    """All phrases of one test, read by row group."""
+    path = tested.result.path / f"{PHRASES.name}.parquet"
+    footer = tested.result.manifest["tables"].get(PHRASES.name, {}).get("footer_sha256")
+    with parquet.open_file(path, footer) as file:
+        stats = [file.metadata.row_group(g).column(0).statistics for g in range(file.metadata.num_row_groups)]
+        groups = [g for g, s in enumerate(stats) if s is None or not s.has_min_max or s.min <= test <= s.max]
+        if not groups:
+            return PHRASES.schema.empty_table().to_pandas()
+        table = parquet.read_row_groups(file, path, groups, list(PHRASES.schema.names))
+    return table.filter(pc.equal(table["test"], test)).to_pandas()
+
+
+def tests_of(results: Sequence[Tested], feature: int) -> list[TestRef]:
+    """The tests of a feature, newest result first; those that said nothing after those that did."""
+    refs = [
+        TestRef(tested, int(test))
+        for tested in results
+        for test in tested.tests.loc[tested.tests["feature"] == feature, "test"]
+    ]
+    return sorted(refs, key=lambda ref: ref.row["kind"] == "NOT-PROPOSED")
+
+
+def command(run: str, feature: object) -> str:
+    """What tests a feature's label without a language model."""
+    return f"`prism decompose {run} --features {feature} --proposer corpus`"

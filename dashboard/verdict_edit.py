@@ -1,0 +1,83 @@
+"""The phrases of a test as a table to change: measured at once by the live model, or tested again with all controls."""
+
+from __future__ import annotations
+
+import shlex
+
+import pandas as pd
+import streamlit as st
+
+from core.store import Run
+from dashboard import live, verdict_phrases
+from dashboard.verdict_data import TestRef
+from dashboard.verdict_phrases import Phrase
+
+Row = tuple[str, str, str]
+"""kind, part, phrase"""
+
+
+def render(run: Run, feature: int, ref: TestRef, phrases: list[Phrase], theta: float, act_max: float) -> None:
+    """The table, what it says measured here, and the file and command that test it with all controls."""
+    st.html('<h2 class="p-h">Change them and test again</h2>')
+    st.caption("Add, change or delete rows; kind is part or whole. What you change here is not part of the link.")
+    edited = st.data_editor(
+        verdict_phrases.upload_frame(phrases), num_rows="dynamic", hide_index=True, height=320,
+        key=f"phrases_edit_{ref.id}",
+        column_config={
+            "kind": st.column_config.SelectboxColumn(options=["part", "whole"], required=True, width=80),
+            "part": st.column_config.TextColumn(max_chars=200, width=160),
+            "phrase": st.column_config.TextColumn(max_chars=2000, required=True, width="large"),
+            "call": st.column_config.NumberColumn(min_value=0, step=1, width=60),
+        },
+    )  # fmt: skip
+    name = f"phrases_{feature}.csv"
+    rows = edited.assign(feature=feature, label=ref.row["label"])
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        if live.refusal(run) is None and st.button("Measure here", icon=":material/play_arrow:", key="phrases_measure"):
+            st.session_state.phrases_sent = (ref.id, rows_of(edited)[: live.MAX_TEXTS])
+        st.download_button(
+            "Phrases to test (csv)", lambda: rows.to_csv(index=False).encode(), name, "text/csv", on_click="ignore",
+            icon=":material/download:", key="phrases_upload",
+        )  # fmt: skip
+    _render_measured(run, feature, ref, theta, act_max)
+    st.caption("With controls, own text and a verdict:")
+    st.code(
+        f"prism decompose {shlex.quote(run.name)} --features {feature} --proposer upload --upload {name}",
+        language=None, wrap_lines=True,
+    )  # fmt: skip
+
+
+def rows_of(edited: pd.DataFrame) -> list[Row]:
+    """The rows with a phrase; a part without a name counts as the whole label."""
+    found = edited.fillna("").astype(str)
+    return [
+        ("part" if part.strip() and kind == "part" else "whole", part.strip(), phrase.strip())
+        for kind, part, phrase in zip(found["kind"], found["part"], found["phrase"], strict=True)
+        if phrase.strip()
+    ]
+
+
+def _render_measured(run: Run, feature: int, ref: TestRef, theta: float, act_max: float) -> None:
+    """The rows last sent, as a heatmap beside which the stored one can be held."""
+    key, rows = st.session_state.get("phrases_sent", ("", []))
+    if key != ref.id or not rows:
+        return
+    found = live.render_phrase_acts(run, (feature,), [phrase for _, _, phrase in rows])
+    if found is None:
+        return
+    mine = measured(rows, [(f.str_tokens, f.acts[0].tolist()) for f in found])
+    title = "Your version, measured now; framed = fires at the threshold of the test above"
+    st.html(verdict_phrases.heat_html(mine, theta, act_max, title))
+
+
+def measured(rows: list[Row], acts: list[tuple[tuple[str, ...], list[float]]]) -> list[Phrase]:
+    """Typed rows with the acts of their tokens, the whole label first, parts in order of appearance."""
+    parts = list(dict.fromkeys(part for kind, part, _ in rows if kind == "part"))
+    made = [
+        Phrase(
+            kind, parts.index(part) if kind == "part" else -1, part if kind == "part" else "whole label", i, text,
+            tokens, values, max(values) if values else None,
+        )
+        for i, ((kind, part, text), (tokens, values)) in enumerate(zip(rows, acts, strict=True))
+    ]  # fmt: skip
+    return sorted(made, key=lambda p: (p.part_index, p.index))

@@ -1,0 +1,189 @@
+"""Decomposition tests of a whole run as HTML: headline, classes beside their null, agreement, list. No streamlit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from html import escape
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from core.maths.agreement import CLASSES, compare_verdicts
+from core.maths.rates import clopper_pearson
+from core.maths.verdict_types import EVERY_PART, NO_PART, SOME_PART
+from dashboard.facts import Fact
+from dashboard.tokens import visible
+from dashboard.verdict_plot import Dot, Plot, small_html, track_html
+from dashboard.verdict_wording import KINDS, badge_html, kind_of, range_text, rate_text
+from dashboard.wording import count, missing, number, one_line, plural
+
+SCROLL = '<div class="p-scroll" role="region" tabindex="0" aria-label="{}">'  # reached by keys where it scrolls
+AXIS = Plot((), None, None)
+
+
+def headline(tests: pd.DataFrame) -> str:
+    """What becomes of the labels that counting firing phrases calls decomposable."""
+    counted = tests[tests["published_count"] == EVERY_PART]
+    tested = int(tests["published_count"].notna().sum())
+    if not tested:
+        return "No label of this result was measured."
+    if not len(counted):
+        return f"Counting firing phrases calls none of {plural(tested, 'label')} decomposable."
+    kinds = counted["kind"].value_counts()
+    survive, fails = int(kinds.get("ALL-PARTS", 0)), int(kinds.get("LABEL-FAILS", 0))
+    partly = int(kinds.get("SOME-PARTS", 0)) + int(kinds.get("WHOLE-ONLY", 0))
+    rest = len(counted) - survive - fails - partly
+    said = [f"{partly} hold only in part or as a whole", f"{fails} fail outright", f"{rest} are not decided"]
+    spread = share_text(survive, len(counted))
+    return (
+        f"Counting firing phrases calls {len(counted)} of {plural(tested, 'label')} decomposable. "
+        f"With controls {survive} of these {len(counted)} survive ({spread}); {', '.join(said)}."
+    )
+
+
+def share_text(hits: int, n: int) -> str:
+    """A share in percent with its exact 95 % interval."""
+    lo, hi = clopper_pearson(np.array(hits), np.array(n))
+    return f"{rate_text(hits / n)} {range_text(float(lo), float(hi))}" if n else "not measured"
+
+
+def _false_claims(claims: Mapping[str, Any] | None) -> Fact:
+    if not claims or missing(claims.get("share")):
+        return Fact("false claims", "not measured", NO_SWAP)
+    spread = range_text(claims["lo"], claims["hi"])
+    note = f"of {count(claims['n'])} labels swapped between features get a class that says they hold"
+    return Fact("false claims", f"{rate_text(claims['share'])} {spread}", note, "ALL-PARTS, SOME-PARTS or WHOLE-ONLY")
+
+
+def summary_facts(tests: pd.DataFrame, rates: pd.DataFrame, claims: Mapping[str, Any] | None = None) -> list[Fact]:
+    """Headline numbers, each beside the same of labels swapped between features.
+
+    ``claims`` is the manifest's row of swapped labels that got any class that says they hold; None: not measured.
+    """
+    proposed = tests[tests["kind"] != "NOT-PROPOSED"]
+    swapped = {str(r["kind"]): r for r in rates.to_dict("records")}
+    facts = [
+        Fact(
+            "labels tested",
+            count(len(proposed)),
+            f"of {plural(tests['feature'].nunique(), 'feature')}; {len(tests) - len(proposed)} more had no phrases",
+        ),
+        _false_claims(claims),
+    ]
+    for kind, title in (("ALL-PARTS", "labels that hold"), ("LABEL-FAILS", "labels that fail")):
+        hits = int((proposed["kind"] == kind).sum())
+        of = swapped.get(kind)
+        null = NO_SWAP if of is None or missing(of["swapped_share"]) else (
+            f"swapped labels: {rate_text(of['swapped_share'])} {range_text(of['swapped_lo'], of['swapped_hi'])}"
+        )  # fmt: skip
+        facts.append(Fact(title, f"{hits} of {len(proposed)}", f"{share_text(hits, len(proposed))}; {null}", kind))
+    return facts
+
+
+NO_SWAP = "too few to swap labels"
+
+
+def classes_html(rates: pd.DataFrame) -> str:
+    """Every class: share of labels with interval, and the share it has among labels swapped between features."""
+    order = [k for k in KINDS if k in set(rates["kind"])] + [str(k) for k in rates["kind"] if str(k) not in KINDS]
+    by_kind = {str(r["kind"]): r for r in rates.to_dict("records")}
+    head = (
+        '<thead><tr><th scope="col">class</th><th scope="col" class="p-ax"><span class="p-scale" aria-hidden="true">'
+        '<i>0</i><i>25</i><i>50</i><i>75</i><i>100 %</i></span><span class="p-hid">share of labels</span></th>'
+        '<th scope="col">labels</th><th scope="col">swapped labels</th></tr></thead>'
+    )
+    rows = "".join(_class_row(kind, by_kind[kind]) for kind in order)
+    legend = (
+        '<p class="p-legend" aria-hidden="true"><span><b class="p-dot p-s-up"></b>labels as given</span>'
+        '<span><b class="p-dot p-s-open"></b>labels swapped between features: how often the class is given wrongly '
+        "(LABEL-FAILS: rightly)</span></p>"
+    )
+    title = "Share of labels in each class, with 95 % intervals"
+    return f'<table class="p-dots p-classes"><caption>{title}</caption>{head}<tbody>{rows}</tbody></table>{legend}'
+
+
+def _class_row(kind: str, r: Mapping[Any, Any]) -> str:
+    given = _dot("up", r["n"], r["share"], r["share_lo"], r["share_hi"])
+    false = _dot("open", r["n_swapped"], r["swapped_share"], r["swapped_lo"], r["swapped_hi"])
+    value, null = _said(given), _said(false)
+    tracks = track_html(given, AXIS) + track_html(false, AXIS)
+    return (
+        f'<tr><th scope="row">{badge_html(kind)} <small>{escape(kind_of(kind).short)}</small></th>'
+        f'<td class="p-ax" aria-hidden="true"><span class="p-small">{tracks}</span></td>'
+        f"<td>{escape(value)}</td><td>{escape(null)}</td></tr>"
+    )
+
+
+def _dot(state: str, n: Any, rate: Any, lo: Any, hi: Any) -> Dot:
+    share, low, high = (None if missing(v) else float(v) for v in (rate, lo, hi))
+    hits = 0 if missing(n) else int(n)
+    return Dot("part", "", max(hits, 2), hits, share, low, high, state)
+
+
+def _said(dot: Dot) -> str:
+    if dot.rate is None:
+        return f"{dot.fired}, left out" if dot.fired else "left out"
+    return f"{dot.fired} · {rate_text(dot.rate)} {range_text(dot.lo, dot.hi)}"
+
+
+def crosstab_html(tests: pd.DataFrame) -> str:
+    """What counting says (rows) against what controls say (columns)."""
+    kinds = [k for k in KINDS if (tests["kind"] == k).any() and k != "NOT-PROPOSED"]
+    head = "".join(f'<th scope="col">{badge_html(k)}</th>' for k in kinds)
+    rows = ""
+    for reading in (EVERY_PART, SOME_PART, NO_PART):
+        of = tests[tests["published_count"] == reading]
+        cells = "".join(f"<td>{int((of['kind'] == k).sum())}</td>" for k in kinds)
+        rows += f'<tr><th scope="row">{escape(reading)}</th>{cells}<td>{len(of)}</td></tr>'
+    about = (
+        "Rows: counting firing phrases, threshold 0, no controls, as published. Columns: the same data with controls."
+    )
+    return (
+        f'{SCROLL.format("counting against controls")}<table class="p-list"><caption>{about}</caption>'
+        f'<thead><tr><th scope="col">counting says</th>{head}<th scope="col">all</th></tr></thead>'
+        f"<tbody>{rows}</tbody></table></div>"
+    )
+
+
+def agreement_text(retests: pd.DataFrame) -> str:
+    """Test-retest agreement in a sentence; "" when no label was tested twice."""
+    known = retests[retests["kind"].isin(CLASSES) & retests["kind_again"].isin(CLASSES)]
+    if not len(known):
+        return ""
+    found = compare_verdicts(known["kind"].tolist(), known["kind_again"].tolist())
+    kappa = "not defined (one class throughout)" if found.kappa is None else (
+        f"{number(found.kappa, 2)} [{number(found.lo, 2)}, {number(found.hi, 2)}]"
+    )  # fmt: skip
+    agree = f"{plural(found.n, 'label')}, {rate_text(found.share)} agree"
+    return f"Tested twice with other phrases: {agree}, kappa {kappa}."
+
+
+# --- the list of labels ----------------------------------------------------------------------------------
+
+Href = Callable[[Mapping[str, Any]], str]
+HEAD = ("feature", "label", "class", "own text", "whole label", "parts above control", "failure", "dots")
+
+
+def labels_html(tests: Sequence[Mapping[str, Any]], plots: Sequence[Plot], href: Href, title: str) -> str:
+    """One row a test, in the order given; the number opens the verdict."""
+    head = "".join(f'<th scope="col">{escape(h)}</th>' for h in HEAD)
+    rows = "".join(_label_row(t, plot, href(t)) for t, plot in zip(tests, plots, strict=True))
+    return (
+        f'{SCROLL.format("all labels")}<table class="p-list p-labels-list"><caption>{escape(title)}</caption>'
+        f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
+    )
+
+
+def _label_row(t: Mapping[str, Any], plot: Plot, href: str) -> str:
+    link = f'<a href="{escape(href)}" target="_self" data-feature="{int(t["test"])}">{int(t["feature"])}</a>'
+    label = escape(visible(one_line(t["label"], 140))) or "<em>empty label</em>"
+    parts = "not measured" if t["kind"] == "NOT-PROPOSED" else f"{int(t['n_parts_up'])} of {int(t['n_parts'])}"
+    failure = "not measured" if missing(t["failure"]) else f"{100 * t['failure']:+.0f} points"
+    cells = (rate_text(t["own_rate"]), rate_text(t["whole_rate"]), parts, failure)
+    return (
+        f'<tr><th scope="row">{link}</th><td class="p-about" dir="auto">{label} '
+        f"<small>{escape(visible(one_line(t['label_source'], 40)))}</small></td><td>{badge_html(t['kind'])}</td>"
+        + "".join(f"<td>{escape(c)}</td>" for c in cells)
+        + f"<td>{small_html(plot)}</td></tr>"
+    )

@@ -1,0 +1,47 @@
+"""A run that came without model, SAE weights and other text opens in the pages of any run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from core.formats.decomposability_run import import_decomposability
+from core.store import Store
+from tests.dashboard.conftest import Open, alerts, texts
+from tests.published_csv import rows, write_csv
+
+
+@pytest.fixture(scope="module")
+def imported_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("imported")
+    import_decomposability(write_csv(folder / "published.csv", rows()), Store(folder), "published")
+    return folder
+
+
+def test_home_shows_its_features_labels_and_where_they_come_from(open_page: Open, imported_cache: Path) -> None:
+    at = open_page(imported_cache, "home", run="published")
+    assert not at.exception
+    assert not alerts(at)
+    assert len(at.dataframe[0].value) == 12
+    assert at.dataframe[0].value["label"].str.startswith("label of").all()
+    assert "not measured" in texts(at)
+    assert "of not measured" not in texts(at)
+
+
+def test_feature_opens_for_every_feature_of_it(open_page: Open, imported_cache: Path) -> None:
+    run = Store(imported_cache).run("published")
+    for feature in run.encoded_features.tolist()[:6]:
+        at = open_page(imported_cache, "feature", run="published", feature=str(feature))
+        assert not at.exception
+        assert not alerts(at)
+        assert f"label of {feature}" in texts(at)
+    assert {"dead", ""} == set(run.features()["flag"]), "silent features and others were opened"
+
+
+def test_a_silent_feature_opens_too(open_page: Open, imported_cache: Path) -> None:
+    features = Store(imported_cache).run("published").features()
+    silent = int(features.loc[features["flag"] == "dead", "feature"].iloc[0])
+    at = open_page(imported_cache, "feature", run="published", feature=str(silent), feature_view="activations")
+    assert not at.exception
+    assert not alerts(at)

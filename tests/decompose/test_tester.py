@@ -1,0 +1,197 @@
+"""Whole decomposition tests: planted features get their class, and whatever goes wrong stays with its label."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from core.analyses.base import Silent
+from core.analyses.decomposition import Params
+from core.decompose.proposers import Advance, FromText
+from core.decompose.tester import decompose
+from core.errors import InputError
+from core.proposals.asking import Asking, Label
+from core.proposals.corpus import Corpus
+from core.proposals.proposal import NotProposed, Proposals
+from core.results import Result, results
+from core.store import Run
+from tests.decompose.planted import KINDS, Planted, PlantedSource
+
+
+class Given:
+    """A proposer of planted phrases; ``fails`` are features it refuses."""
+
+    needs_label, own_text = True, True
+
+    def __init__(self, planted: Planted, fails: Sequence[int] = ()) -> None:
+        self.planted, self.fails, self.n_asked = planted, fails, 0
+
+    def propose(self, labels: Sequence[Label], sample: int, advance: Advance) -> Proposals:
+        self.n_asked += len(labels)
+        made = tuple(self.planted.proposal(x.feature) for x in labels if x.feature not in self.fails)
+        failed = tuple(NotProposed(x.feature, x.label, "refusal: no") for x in labels if x.feature in self.fails)
+        return Proposals(made, failed)
+
+    def about(self) -> dict[str, Any]:
+        return {"generator": "planted", "prompts": []}
+
+
+@pytest.fixture(scope="module")
+def planted() -> Planted:
+    return Planted(each=3)
+
+
+@pytest.fixture(scope="module")
+def run(planted: Planted, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return planted.write(tmp_path_factory.mktemp("cache"))
+
+
+def all_labels(planted: Planted) -> list[Label]:
+    return [Label(j, planted.label(j), "test") for j in range(len(planted.kinds))]
+
+
+@pytest.fixture(scope="module")
+def result(run: Run, planted: Planted) -> Result:
+    source, params = PlantedSource(planted), Params(proposer="upload", bank="text", n_retest=8, seed=1)
+    return decompose(run, all_labels(planted), Given(planted, fails=[1]), source, params, Silent())
+
+
+def test_constructed_features_get_the_class_of_their_kind(result: Result, planted: Planted) -> None:
+    kinds = result.table("tests")["kind"]
+    for feature, (kind, got) in enumerate(zip(planted.kinds, kinds, strict=True)):
+        assert feature == 1 or got in KINDS[kind] | {"UNDECIDED"}, (kind, got)
+    right = [got in KINDS[kind] for kind, got in zip(planted.kinds, kinds, strict=True)]
+    assert np.mean(right) >= 0.85
+
+
+def test_a_label_that_could_not_be_proposed_keeps_its_row_and_its_reason(result: Result) -> None:
+    row = result.table("tests").iloc[1]
+    assert (row["kind"], row["reason"]) == ("NOT-PROPOSED", "refusal: no")
+    assert not (result.table("groups")["test"] == 1).any()
+    assert not (result.table("phrases")["test"] == 1).any()
+
+
+def test_a_feature_that_never_fires_is_no_firing_even_without_phrases(run: Run, planted: Planted) -> None:
+    silent = planted.kinds.index("no firing")
+    labels = [Label(silent, "anything", "test"), Label(0, planted.label(0), "test")]
+    made = decompose(run, labels, Given(planted, [silent]), PlantedSource(planted), Params(bank="text"), Silent())
+    assert made.table("tests")["kind"].tolist()[0] == "NO-FIRING"
+
+
+def test_swapped_labels_are_hardly_ever_believed(result: Result) -> None:
+    rates = result.table("class_rates").set_index("kind")
+    claims = rates.loc[["ALL-PARTS", "SOME-PARTS", "WHOLE-ONLY"], "n_swapped"].sum()
+    assert len(result.manifest["swapped_pairs"]) >= 20
+    assert claims <= 0.1 * len(result.manifest["swapped_pairs"])
+    assert rates["n"].sum() == len(result.table("tests")) - 1
+
+
+def test_swapped_pairs_are_never_a_feature_with_its_own_label(result: Result, planted: Planted) -> None:
+    pairs = result.manifest["swapped_pairs"]
+    assert all(pair["label"] != planted.label(pair["feature"]) for pair in pairs)
+    assert len({(p["feature"], p["label"]) for p in pairs}) == len(pairs)
+
+
+def test_every_token_of_own_phrases_has_its_act_and_the_maximum_is_theirs(result: Result, planted: Planted) -> None:
+    phrases = result.table("phrases")
+    assert set(phrases["group"]) == {"own", "part", "whole", "near", "label", "shuffled", "other"}
+    for row in phrases.sample(200, random_state=0).itertuples():
+        feature = result.table("tests")["feature"][row.test]
+        words = row.phrase.split()
+        assert "".join(row.str_tokens).split() == words
+        expected = planted.acts(words).get(feature, np.zeros(len(words)))
+        assert list(row.acts) == list(expected)
+        assert row.max_act == max(row.acts)
+        assert row.n_firing == sum(a > 0 for a in row.acts)
+
+
+def test_groups_count_what_phrases_show(result: Result) -> None:
+    groups, phrases, tests = (result.table(n) for n in ("groups", "phrases", "tests"))
+    for theta in ("theta5", "theta0"):
+        rows = groups[(groups["theta"] == theta) & groups["group"].isin(["own", "whole", "part", "near"])]
+        for row in rows.itertuples():
+            limit = tests["theta5"][row.test] if theta == "theta5" else 0.0
+            mine = phrases[(phrases["test"] == row.test) & (phrases["group"] == row.group)]
+            mine = mine[mine["part_index"] == row.part_index]
+            assert (len(mine), int((mine["max_act"] > limit).sum())) == (row.n, row.fired)
+
+
+def test_own_text_ends_where_the_feature_fires(result: Result, planted: Planted) -> None:
+    phrases = result.table("phrases")
+    tests = result.table("tests")
+    firing = tests[tests["feature"].map(lambda j: planted.kinds[j] in ("OR", "one facet"))]["test"]
+    own = phrases[(phrases["group"] == "own") & phrases["test"].isin(firing)]
+    assert len(own) >= 20
+    assert all(acts[-1] > 0 for acts in own["acts"])
+    assert all(len(p.split()) <= 12 for p in own["phrase"])
+
+
+def test_a_retest_is_stored_with_its_agreement(result: Result) -> None:
+    retests = result.table("retests")
+    assert len(retests) == 8
+    assert (retests["kind"].to_numpy() == result.table("tests")["kind"][retests["test"]].to_numpy()).all()
+    assert result.manifest["retest"]["n"] == 8
+    assert result.manifest["retest"]["share"] >= 0.7
+
+
+def test_the_same_question_is_answered_from_what_is_stored(run: Run, planted: Planted) -> None:
+    def ask(**changes: Any) -> tuple[Result, int]:
+        fresh = Planted(each=3)  # phrases follow the state of its random numbers
+        source = PlantedSource(fresh)
+        made = decompose(run, all_labels(planted)[:2], Given(fresh), source, Params(bank="text", **changes), Silent())
+        return made, source.n_texts
+
+    first, n_first = ask()
+    second, n_second = ask()
+    assert first.path == second.path
+    assert n_first > 0
+    assert n_second == 0
+    assert ask(seed=2)[0].path != first.path
+
+
+def test_a_feature_tested_alone_gets_the_class_it_gets_among_others(run: Run, planted: Planted) -> None:
+    def kinds(n: int) -> list[str]:
+        labels = all_labels(planted)[:n]
+        made = decompose(run, labels, Fixed(), PlantedSource(planted), Params(bank="text", n_swaps=0), Silent())
+        return made.table("tests")["kind"].tolist()
+
+    class Fixed(Given):
+        def __init__(self) -> None:
+            super().__init__(planted)
+
+        def propose(self, labels: Sequence[Label], sample: int, advance: Advance) -> Proposals:
+            made = []
+            for x in labels:
+                fresh = Planted(each=3, seed=0)
+                fresh.rng = np.random.default_rng(x.feature)
+                made.append(fresh.proposal(x.feature))
+            return Proposals(tuple(made))
+
+    assert kinds(1) == kinds(9)[:1]
+
+
+def test_without_labels_there_is_nothing_to_test(run: Run, planted: Planted) -> None:
+    with pytest.raises(InputError, match="no label was chosen"):
+        decompose(run, [], Given(planted), PlantedSource(planted), Params(), Silent())
+
+
+def test_random_firing_gets_no_all_parts_from_the_retrieval_proposer(tmp_path: Path) -> None:
+    world = Planted(each=8, seed=3)
+    made = world.write(tmp_path)
+    random = [j for j, kind in enumerate(world.kinds) if kind == "random"]
+    proposer = FromText(Corpus(made, 0), Asking())
+    labels = [Label(j, "", "") for j in random]
+    found = decompose(made, labels, proposer, PlantedSource(world), Params(n_swaps=0), Silent()).table("tests")
+    assert (found["kind"] != "NOT-PROPOSED").sum() >= 6
+    assert "ALL-PARTS" not in found["kind"].tolist()
+
+
+def test_results_are_found_by_readers(run: Run, result: Result) -> None:
+    assert result.path in [r.path for r in results(run, "decomposition")]
+    manifest = result.manifest
+    assert manifest["params"]["rules"]["alpha"] == 0.05
+    assert {"labels", "phrases", "control bank", "source", "activations"} <= set(manifest["inputs"])
