@@ -282,12 +282,6 @@ def _recipe(name: str, store: Store, overrides: list[str] | None) -> tuple[Recip
         return load_recipe(shipped / f"{name}.toml", overrides), shipped
     if name in store.names():
         made = store.run(name)
-        if "import" in made.manifest["recipe"]:
-            raise RecipeError(
-                f"run {name!r} was imported, no recipe made it",
-                "neither its model nor its SAE is known to be here",
-                f"make it again with `{made.manifest['provenance']['command']}`",
-            )
         values = stored_recipe(made.manifest["recipe"]).as_dict()
         recipe = stored_recipe(overrides_as_values(overrides or [], values))
         return recipe, (made.path / made.manifest["provenance"]["recipe_folder"]).resolve()
@@ -316,11 +310,12 @@ def _engine(module: str) -> Any:
 
 def _summary(run: Run) -> dict[str, Any]:
     manifest = run.manifest
-    fidelity = manifest["fidelity"]
+    fidelity, sae = manifest["fidelity"], manifest["sae"]
+    path = manifest["recipe"].get("sae", {}).get("path")  # an imported run has no recipe
     return {
         "name": run.name,
         "model": manifest["model"]["name"],
-        "sae": manifest["sae"].get("sae_id") or manifest["recipe"]["sae"].get("path"),
+        "sae": sae.get("sae_id") or path or sae.get("neuronpedia_id"),
         "features": manifest["counts"]["n_features"],
         "contexts": manifest["corpus"]["n_contexts"],
         "tokens": manifest["corpus"]["n_tokens"],

@@ -132,7 +132,16 @@ def parse_recipe(values: dict[str, Any], source: str = "recipe") -> Recipe:
 
 
 def stored_recipe(values: dict[str, Any]) -> Recipe:
-    """The recipe of a manifest, where keys that were left out are written as None."""
+    """The recipe of a manifest, where keys that were left out are written as None.
+
+    RecipeError for a run that was imported: no recipe made it, and its model and SAE are not known to be here.
+    """
+    if "import" in values:
+        raise RecipeError(
+            f"run {values.get('name')!r} was imported, no recipe made it",
+            "neither its model nor its SAE is here, so nothing new can be encoded or measured with it",
+            "write a recipe that names them, then `prism run RECIPE.toml`; `prism show RUN` says how it was imported",
+        )
 
     def given(section: Any) -> Any:
         return {k: given(v) for k, v in section.items() if v is not None} if isinstance(section, dict) else section

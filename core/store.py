@@ -48,6 +48,8 @@ LOCK_S = 30
 MANIFEST = "run.json"
 PARTS = ("model", "sae", "corpus.jsonl", "recipe.toml", "world.json")
 """What a run made by ``prism demo build`` holds besides its tables: the sources it was made from."""
+ANSWERS = ("ledger.jsonl", "neuronpedia.jsonl")
+"""What language models and services answered, kept by what they were asked: paid or waited for, true of any run."""
 SPECS = {spec.name: spec for spec in (*RUN_TABLES, LABELS)}
 SECTIONS = ("recipe", "provenance", "sae", "model", "corpus", "fidelity", "counts", "tables")
 
@@ -458,8 +460,8 @@ def _check_schema(path: Path, name: str, schema: pa.Schema, wanted: list[str] | 
 def _carry_over(old: Run, new: Run) -> None:
     """Copy what people put beside the tables of a run into the one that will replace it.
 
-    Parts always, unless the new run has its own; lists and labels where both are of the same SAE. What an attempt
-    that was killed had copied is copied again.
+    Answers always; parts unless the new run has its own; lists and labels where both are of the same SAE. What an
+    attempt that was killed had copied is copied again.
     """
     try:
         was, now = (run.manifest["sae"].get("weights_sha256") for run in (old, new))
@@ -469,6 +471,8 @@ def _carry_over(old: Run, new: Run) -> None:
     for name in PARTS:
         if not (new.path / name).exists():
             _copy(old.path / name, new.path / name)
+    for name in ANSWERS:
+        _copy(old.path / name, new.path / name)
     labels = f"{LABELS.name}.parquet"
     if same:
         _copy(old.path / "lists", new.path / "lists")

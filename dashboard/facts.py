@@ -34,9 +34,13 @@ def facts_html(facts: Sequence[Fact], kind: str = "p-facts") -> str:
 
 
 def feature_facts(row: Mapping[str, Any], n_tokens: int | None) -> list[Fact]:
-    """The key numbers of one row of the feature table."""
+    """The key numbers of one row of the feature table.
+
+    Density names its own denominator: where phrases were tried on single features it is less than ``n_tokens``.
+    """
     verdict, sentence = typical(row["top_divergence"], row["top_divergence_null"], row["top_divergence_p"])
-    of = f" of {count(n_tokens)} tokens" if n_tokens else ""
+    positions = round(row["n_firings"] / row["density"]) if row["density"] else n_tokens
+    of = f" of {count(positions)} tokens" if positions else ""
     density = interval(row["density_lo"], row["density_hi"])
     nearest = NOT_MEASURED if missing(row["nearest_feature"]) else str(int(row["nearest_feature"]))
     facts = [
@@ -110,10 +114,10 @@ def run_facts(manifest: Mapping[str, Any]) -> list[Fact]:
 
 
 def sae_name(manifest: Mapping[str, Any]) -> str:
-    """``release:id``, or the folder's name."""
+    """``release:id``, the folder's name, or for an imported run the SAE's id on Neuronpedia."""
     sae, recipe = manifest.get("sae") or {}, (manifest.get("recipe") or {}).get("sae") or {}
     release, sae_id = sae.get("release") or recipe.get("release"), sae.get("sae_id") or recipe.get("id")
-    return f"{release}:{sae_id}" if release else last_part(recipe.get("path"))
+    return f"{release}:{sae_id}" if release else last_part(recipe.get("path") or sae.get("neuronpedia_id"))
 
 
 def last_part(name: Any) -> str:

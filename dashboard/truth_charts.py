@@ -114,8 +114,15 @@ def overlap_heatmap(overlap: pd.DataFrame, concepts: list[str], kind: str) -> go
         )
     )  # fmt: skip
     figure.update_layout(height=130 + 18 * max(len(rows), 6), margin={"l": 0, "r": 0, "t": 60, "b": 0})
-    figure.update_xaxes(title="feature", type="category", showgrid=False, tickangle=-90, tickfont={"size": 11})
-    figure.update_yaxes(autorange="reversed", type="category", showgrid=False, dtick=1, tickfont={"size": 11})
+    figure.update_xaxes(
+        title="feature",
+        type="category",
+        range=[-0.5, len(columns) - 0.5],
+        showgrid=False,
+        tickangle=-90,
+        tickfont={"size": 11},
+    )
+    figure.update_yaxes(range=[len(rows) - 0.5, -0.5], type="category", showgrid=False, dtick=1, tickfont={"size": 11})
     return figure
 
 

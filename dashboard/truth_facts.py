@@ -108,7 +108,7 @@ def kinds_html(truth: pd.DataFrame) -> str:
         "token": ("f1", "null", "share", "null_share"),
         "span": ("f1", "null", "share", "null_share", "coverage"),
     }
-    titles = {"f1": "F1", "null": "chance", "share": "≥ 0.8", "null_share": "chance", "coverage": "coverage"}
+    titles = {"f1": "F1", "null": "chance", "share": "≥\u00a00.8", "null_share": "chance", "coverage": "coverage"}
     groups = "".join(f'<th scope="colgroup" colspan="{len(c)}">by {level}</th>' for level, c in columns.items())
     heads = "".join(f'<th scope="col">{titles[c]}</th>' for level in columns for c in columns[level])
     body = ""
@@ -128,4 +128,4 @@ def _cell(rows: pd.DataFrame, kind: object, level: str, column: str) -> str:
     value = rows.loc[(kind, level), column] if (kind, level) in rows.index else None
     if value is None or missing(value):
         return "<td></td>"
-    return f"<td>{float(value):.2f}</td>" if column in ("f1", "null") else f"<td>{100 * float(value):.0f} %</td>"
+    return f"<td>{float(value):.2f}</td>" if column in ("f1", "null") else f"<td>{100 * float(value):.0f}\u00a0%</td>"

@@ -27,7 +27,7 @@ def render_try(run: Run, feature: int) -> list[Tried]:
 
     Empty while nothing was asked, while the answer is on its way (the wait is drawn) and where no model can be asked.
     """
-    st.html('<h2 class="p-h">Try your own text</h2>')
+    st.subheader("Try your own text", anchor=False)
     if error := live.refusal(run):
         st.html(facts.message_html(error.title, widgets.without_folders(error.detail), error.remedy, kind="note"))
         return []

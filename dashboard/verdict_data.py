@@ -19,7 +19,7 @@ from core.errors import DamagedError
 from core.maths.agreement import ANY
 from core.results import MANIFEST, Result
 from dashboard.verdict_plot import Plot, plot_of
-from dashboard.wording import one_line
+from dashboard.wording import missing, one_line
 
 KEY = "decomposition"
 N_KEY = 8
@@ -50,6 +50,7 @@ class Tested:
         """The dots of one of its tests."""
         lo, hi = self.groups["test"].searchsorted([test, test + 1])
         row = self.row(test)
+        theta = "theta0" if missing(row["theta5"]) else theta  # without controls there is no other threshold
         r0 = row["r0"] if theta == "theta5" else row["r0_theta0"]
         rows = self.groups.iloc[lo:hi].to_dict("records")
         return plot_of([{str(k): v for k, v in g.items()} for g in rows], r0, theta)

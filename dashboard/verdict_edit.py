@@ -49,7 +49,7 @@ def render(run: Run, feature: int, ref: TestRef, phrases: list[Phrase], theta: f
 
 def rows_of(edited: pd.DataFrame) -> list[Row]:
     """The rows with a phrase; a part without a name counts as the whole label."""
-    found = edited.fillna("").astype(str)
+    found = edited.astype(object).where(edited.notna(), "").astype(str)
     return [
         ("part" if part.strip() and kind == "part" else "whole", part.strip(), phrase.strip())
         for kind, part, phrase in zip(found["kind"], found["part"], found["phrase"], strict=True)

@@ -50,14 +50,18 @@ def render_result_choice(results: dict[str, Tested]) -> None:
 
 def chosen(run: Run, result: Tested) -> pd.DataFrame:
     """The tests inside the page's filters, in its order, with density and token R2 of their features."""
-    state = st.session_state
-    known = readers.feature_table(run).frame[["feature", "density", "token_r2"]]
-    frame = result.tests.merge(known, on="feature", how="left")
+    state, frame = st.session_state, joined(run, result)
     lo, hi = (controls.share(state[f"decomposability_{end}"]) for end in ENDS)
     return ordered(
         inside(frame, state.decomposability_kind, state.decomposability_source, state.decomposability_q, lo, hi),
         state.decomposability_sort,
     )
+
+
+def joined(run: Run, result: Tested) -> pd.DataFrame:
+    """The tests with density and token R2 of their features, in order of test."""
+    known = readers.feature_table(run).frame[["feature", "density", "token_r2"]]
+    return result.tests.merge(known, on="feature", how="left")
 
 
 def inside(frame: pd.DataFrame, kind: str, source: str, text: str, lo: float | None, hi: float | None) -> pd.DataFrame:

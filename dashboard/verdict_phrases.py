@@ -58,16 +58,21 @@ def missing_list(value: Any) -> bool:
     return value is None or not isinstance(value, (list, tuple, np.ndarray))
 
 
+HEAT = "Max act of each phrase (SAE units), strongest shade = the feature's largest in the run; framed = fires"
+"""What the heatmap says above itself."""
+
+
 # --- what contradicts the label --------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Group:
-    """Some phrases of ``n`` that are alike in what they say of the label."""
+    """Some phrases that are alike in what they say of the label; ``named``: each says which group it is of."""
 
     title: str
     about: str
     phrases: Sequence[Phrase]
+    named: bool = True
 
 
 def evidence(phrases: Sequence[Phrase], theta: float, shown: int) -> list[Group]:
@@ -77,22 +82,30 @@ def evidence(phrases: Sequence[Phrase], theta: float, shown: int) -> list[Group]
     others = [p for p in phrases if p.group in ("near", "other", "shuffled") and p.max_act is not None]
     loud = sorted((p for p in others if p.fires(theta)), key=lambda p: (ORDER.index(p.group), -(p.max_act or 0.0)))
     own = [p for p in phrases if p.group == "own" and p.max_act is not None]
-    n_own = sum(p.fires(theta) for p in own)
     near = [p.fires(theta) for p in others if p.group == "near"]
+    about = (
+        f"{len(silent)} of {plural(len(should), 'phrase')} for the label and its parts; parts in turn",
+        f"{sum(near)} of {plural(len(near), 'phrase')} for near labels, then its words shuffled, then the strongest of "
+        "the control bank",
+        f"fires on {sum(p.fires(theta) for p in own)} of {len(own)} excerpts this short; drawn uniformly",
+    )
+    titles = ("Should fire, did not", "Fired, should not", "Its own text")
     return [
-        Group(
-            "Should fire, did not",
-            f"{len(silent)} of {plural(len(should), 'phrase')} for the label and its parts; parts in turn",
-            silent[:shown],
-        ),
-        Group(
-            "Fired, should not",
-            f"{sum(near)} of {plural(len(near), 'phrase')} for near labels, then its words shuffled, then the "
-            "strongest of the control bank",
-            loud[:shown],
-        ),
-        Group("Its own text", f"fires on {n_own} of {len(own)} excerpts this short; drawn uniformly", own[:shown]),
+        Group(title, said if measured else "none were measured", found[:shown], named=title != titles[-1])
+        for title, said, measured, found in zip(titles, about, (should, others, own), (silent, loud, own), strict=True)
     ]
+
+
+def by_group(phrases: Sequence[Phrase], theta: float) -> list[Group]:
+    """The phrases under the part or control that they are for, in the order given."""
+    groups = []
+    for key in dict.fromkeys((p.group, p.part_index) for p in phrases):
+        some = [p for p in phrases if (p.group, p.part_index) == key]
+        title = f"Part “{some[0].name}”" if key[0] == "part" else some[0].name.capitalize()
+        groups.append(
+            Group(title, f"{sum(p.fires(theta) for p in some)} of {len(some)} shown here fire", some, named=False)
+        )
+    return groups
 
 
 def _in_turn(phrases: Sequence[Phrase]) -> list[Phrase]:
@@ -144,8 +157,8 @@ def groups_html(groups: Sequence[Group], theta: float, act_max: float, heading: 
     """Groups of phrases as one block, side by side where the window is wide enough."""
     blocks = []
     for group in groups:
-        lines = "".join(line_html(p, theta, act_max) for p in group.phrases)
-        body = f"<ol>{lines}</ol>" if lines else '<p class="p-none">none</p>'
+        lines = "".join(line_html(p, theta, act_max, group.named) for p in group.phrases)
+        body = f"<ol>{lines}</ol>" if lines else ""
         head = f"<h{heading}>{escape(visible(group.title))}</h{heading}><p>{escape(visible(group.about))}</p>"
         blocks.append(f'<div class="p-g">{head}{body}</div>')
     return f'<div class="{"p-groups" if columns else "p-groups p-one"}">{"".join(blocks)}</div>'

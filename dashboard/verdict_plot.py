@@ -23,7 +23,7 @@ ABOUT = {
     "whole": ("whole label", "phrases for all of it"),
     "part": ("", ""),
     "pooled": ("all parts", "together"),
-    "near": ("near labels", "phrases for similar features"),
+    "near": ("near labels", "of similar features"),
     "other": ("other labels", "the control bank"),
     "label": ("label itself", "as a text"),
     "shuffled": ("shuffled words", "of the label"),
@@ -64,7 +64,7 @@ def plot_of(groups: Iterable[Mapping[str, Any]], r0: Any, theta: str) -> Plot:
 
 
 def _dot(g: Mapping[str, Any]) -> Dot:
-    tested = g["group"] in ("part", "whole", "pooled")
+    tested = g["group"] in ("part", "whole")
     up, absent = _true(g["up"]), _true(g["absent"])
     state = "rare" if up and absent else "up" if up else "absent" if absent else "open" if tested else ""
     if not g["n"] or (g["group"] == "own" and state != "up"):

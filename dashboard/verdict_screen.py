@@ -25,7 +25,7 @@ from dashboard import (
 from dashboard.tokens import visible
 from dashboard.verdict_data import TestRef
 from dashboard.verdict_plot import Dot, Plot
-from dashboard.wording import number, plural
+from dashboard.wording import missing, number, plural
 
 LEDGER = "ledger.jsonl"
 MAX_ASKED = 12
@@ -54,8 +54,13 @@ def render_no_test(run: Run, feature: int) -> None:
     )
 
 
-def render_test_choice(run: Run, feature: int, page: str) -> None:
-    """Which test, where there are several, and the threshold."""
+def thresholds_differ(ref: TestRef) -> bool:
+    """Whether theta5 is known and not 0."""
+    return not missing(ref.row["theta5"]) and float(ref.row["theta5"]) > 0
+
+
+def render_test_choice(run: Run, feature: int, ref: TestRef, page: str) -> None:
+    """Which test, where there are several, and the threshold, where there are two."""
     refs = {ref.id: ref.title for ref in readers.tests_of(run, feature)}
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if len(refs) > 1:
@@ -63,6 +68,8 @@ def render_test_choice(run: Run, feature: int, page: str) -> None:
                 f"Label ({len(refs)} tests)", list(refs), key=f"{page}_test", on_change=subject.acted,
                 args=(f"{page}_test",), format_func=lambda ref: refs.get(ref, ref), width=420,
             )  # fmt: skip
+        if not thresholds_differ(ref):
+            return
         st.segmented_control(
             "A phrase fires above", verdict_wording.THETAS, key=f"{page}_theta", required=True, on_change=subject.acted,
             args=(f"{page}_theta",), format_func=lambda name: verdict_wording.THETA_TITLES[name],
@@ -71,20 +78,35 @@ def render_test_choice(run: Run, feature: int, page: str) -> None:
 
 def render(run: Run, feature: int, ref: TestRef) -> None:
     """The whole screen for one test."""
-    state, row = st.session_state, ref.row
-    theta_name = state.feature_theta
+    row, theta_name = ref.row, st.session_state.feature_theta
     others = [other.row for other in readers.tests_of(run, feature)]
     st.html(verdict_wording.verdict_html(row, theta_name, verdict_wording.opaque_text(others)))
-    render_test_choice(run, feature, "feature")
+    render_test_choice(run, feature, ref, "feature")
     if row["kind"] == "NOT-PROPOSED":
         _render_asked(run, ref)
+        widgets.render_result_footer(run, ref.tested.result)
         return
-    theta = threshold(ref, theta_name)
-    plot, here = ref.tested.plot(ref.test, theta_name), st.container()
-    phrases = phrases_of(ref)
-    act_max = act_scale(run, feature, phrases)
-    groups = verdict_phrases.evidence(phrases, theta, state.feature_shown)
-    st.html(verdict_phrases.groups_html(groups, theta, act_max))
+    _render_plot(run, feature, ref, theta_name)
+    _render_phrases(run, feature, ref, theta_name)
+    widgets.render_result_footer(run, ref.tested.result)
+
+
+def _render_plot(run: Run, feature: int, ref: TestRef, theta_name: str) -> None:
+    """The dots, and under them the box whose phrases become one more."""
+    theta, plot, here = threshold(ref, theta_name), ref.tested.plot(ref.test, theta_name), st.container()
+    with st.expander("Try to break it: your own phrases, measured now, as a dot above", icon=":material/bolt:"):
+        tried = try_it.render_try(run, feature)
+    yours = [float(acts.max()) > theta for _, _, acts in tried if len(acts)]
+    title = f"Share of phrases that make feature {feature} fire: some token's act is above {number(theta)} (SAE units)"
+    with here:
+        st.html(verdict_plot.plot_html(with_yours(plot, yours), title))
+
+
+def _render_phrases(run: Run, feature: int, ref: TestRef, theta_name: str) -> None:
+    """What contradicts the label, the feature's own text, and where the phrases come from and go."""
+    theta, phrases = threshold(ref, theta_name), phrases_of(ref)
+    groups = verdict_phrases.evidence(phrases, theta, st.session_state.feature_shown)
+    st.html(verdict_phrases.groups_html(groups, theta, act_scale(run, feature, phrases)))
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.number_input("Phrases of each kind", 0, 50, key="feature_shown", on_change=subject.acted,
                         args=("feature_shown",), width=160)  # fmt: skip
@@ -95,20 +117,11 @@ def render(run: Run, feature: int, ref: TestRef) -> None:
             lambda: verdict_phrases.as_frame(phrases, theta), "verdict", str(feature), shortcut="d"
         )
         _render_asked(run, ref)
-    tried = try_it.render_try(run, feature)
-    yours = [float(acts.max()) > theta for _, _, acts in tried if len(acts)]
-    widgets.render_result_footer(run, ref.tested.result)
-    with here:
-        title = (
-            f"Share of phrases that make feature {feature} fire: some token's act is above {number(theta)} (SAE units)"
-        )
-        st.html(verdict_plot.plot_html(with_yours(plot, yours), title))
 
 
 def threshold(ref: TestRef, name: str) -> float:
     """SAE units; a phrase fires above it."""
-    theta5 = ref.row["theta5"]
-    return float(theta5) if name == "theta5" and theta5 == theta5 and theta5 is not None else 0.0
+    return float(ref.row["theta5"]) if name == "theta5" and thresholds_differ(ref) else 0.0
 
 
 def phrases_of(ref: TestRef) -> list[verdict_phrases.Phrase]:

@@ -23,6 +23,7 @@ background:color-mix(in srgb, currentColor 5%, transparent)}}
 .p-verdict p{{margin:0 0 .15rem;font-size:.9rem;color:{FADED}}}
 .p-verdict p:first-child{{color:inherit}}
 .p-verdict .p-why{{font-size:1.05rem;color:inherit;margin-bottom:.35rem;max-width:75ch}}
+.p-brief ul[aria-label="Planted truth"] li+li{{display:none}}
 .p-hid{{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}}
 .p-dots{{width:100%;border-collapse:collapse;font-size:.9rem;font-variant-numeric:tabular-nums}}
 .p-dots caption{{text-align:left;font-size:.85rem;color:{FADED};caption-side:top;padding:0 0 .2rem}}

@@ -30,6 +30,11 @@ def headline(tests: pd.DataFrame) -> str:
         return "No label of this result was measured."
     if not len(counted):
         return f"Counting firing phrases calls none of {plural(tested, 'label')} decomposable."
+    if "theta5" in tests and tests["theta5"].isna().all():
+        return (
+            f"Counting firing phrases calls {len(counted)} of {plural(tested, 'label')} decomposable. "
+            "No control phrases were measured, so it is not known how many of these hold."
+        )
     kinds = counted["kind"].value_counts()
     survive, fails = int(kinds.get("ALL-PARTS", 0)), int(kinds.get("LABEL-FAILS", 0))
     partly = int(kinds.get("SOME-PARTS", 0)) + int(kinds.get("WHOLE-ONLY", 0))
@@ -178,7 +183,11 @@ def labels_html(tests: Sequence[Mapping[str, Any]], plots: Sequence[Plot], href:
 def _label_row(t: Mapping[str, Any], plot: Plot, href: str) -> str:
     link = f'<a href="{escape(href)}" target="_self" data-feature="{int(t["test"])}">{int(t["feature"])}</a>'
     label = escape(visible(one_line(t["label"], 140))) or "<em>empty label</em>"
-    parts = "not measured" if t["kind"] == "NOT-PROPOSED" else f"{int(t['n_parts_up'])} of {int(t['n_parts'])}"
+    parts = (
+        "not measured"
+        if t["kind"] == "NOT-PROPOSED" or missing(t["n_parts_up"])
+        else f"{int(t['n_parts_up'])} of {int(t['n_parts'])}"
+    )
     failure = "not measured" if missing(t["failure"]) else f"{100 * t['failure']:+.0f} points"
     cells = (rate_text(t["own_rate"]), rate_text(t["whole_rate"]), parts, failure)
     return (

@@ -103,7 +103,9 @@ def opaque_text(tests: Sequence[Mapping[str, Any]]) -> str:
 def beside(test: Mapping[str, Any], theta: str) -> list[str]:
     """Sentences under the verdict: the other threshold, counting alone, graded index, what went wrong."""
     lines = []
-    if not missing(test["kind_theta0"]) and not test["theta5"]:
+    if not missing(test["kind_theta0"]) and missing(test["theta5"]):
+        lines.append("No control phrases were measured: any act above 0 counts as firing.")
+    elif not missing(test["kind_theta0"]) and not test["theta5"]:
         lines.append("θ5 is 0 here: fewer than 5 % of control phrases make it fire at all.")
     elif not missing(test["kind_theta0"]):
         other = "theta0" if theta == "theta5" else "theta5"
@@ -120,4 +122,4 @@ def beside(test: Mapping[str, Any], theta: str) -> list[str]:
         spread = f"[{test['index_lo']:.2f}, {test['index_hi']:.2f}]"
         lines.append(f"Graded: parts reach {test['index']:.2f} {spread} of what the whole label reaches.")
     problems = "; ".join(str(problem) for problem in test["problems"])
-    return [*lines, f"Not as asked for: {problems}."] if problems else lines
+    return [*lines, f"Note: {problems}."] if problems else lines

@@ -25,6 +25,7 @@ from dashboard import (
     readers,
     tokens,
     verdict_data,
+    verdict_export,
     verdict_phrases,
     verdict_plot,
     verdict_screen,
@@ -119,7 +120,10 @@ def lists(run: Run, link: Link, base: str) -> tuple[str, list[str]]:
     return f"Features of run {run.name}", sections
 
 
-PAGES: dict[str, Callable[[Run, Link, str], tuple[str, list[str]]]] = {"home": home, "feature": feature, "lists": lists}
+PAGES: dict[str, Callable[[Run, Link, str], tuple[str, list[str]]]] = {
+    "home": home, "feature": feature, "lists": lists,
+    "decomposability": verdict_export.decomposability, "phrases": verdict_export.phrases,
+}  # fmt: skip
 
 
 def result_sections(run: Run, analysis: str | None) -> list[str]:

@@ -99,6 +99,7 @@ def test_a_published_csv_becomes_a_run_that_lists_shows_and_verifies(prism: Pris
     listed = prism("list")[1]
     assert listed["damaged"] == []
     assert [(r["name"], r["fidelity"], r["l0"]) for r in listed["runs"]] == [("published", "not measured", None)]
+    assert listed["runs"][0]["sae"] == SAE
     assert prism("show", "published")[1]["import"]["features"] == said["features"]
     feature = int(Store(tmp_path).run("published").encoded_features[0])
     assert prism("query", "published", "--feature", str(feature))[1]["stats"]["feature"] == feature
@@ -107,12 +108,14 @@ def test_a_published_csv_becomes_a_run_that_lists_shows_and_verifies(prism: Pris
     assert Store(moved).run("copy").verify() == []
 
 
-def test_an_imported_run_is_made_again_by_its_import_not_by_a_recipe(prism: Prism, tmp_path: Path) -> None:
+def test_an_imported_run_says_that_nothing_can_be_encoded_with_it(prism: Prism, tmp_path: Path) -> None:
     write_csv(tmp_path / "published.csv", rows(3))
     prism("import", "decomposability-csv", str(tmp_path / "published.csv"), "--name", "published")
     code, error = prism("run", "published")
     assert code == 2
-    assert "prism import decomposability-csv published.csv --name published" in error["remedy"]
+    assert "was imported" in error["title"]
+    made = prism("show", "published")[1]["provenance"]["command"]
+    assert made == "prism import decomposability-csv published.csv --name published --replace"
 
 
 @pytest.mark.parametrize(

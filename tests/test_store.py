@@ -285,6 +285,7 @@ def replacement(cache_dir: Path) -> Store:
     restate(path, "labels")
     (path / "lists").mkdir()
     (path / "lists" / "mine.json").write_text("[3]")
+    (path / "ledger.jsonl").write_text("paid")
     (path / "model").mkdir()
     (path / "model" / "weights").write_text("w" * 1000)
     return Store(cache_dir)
@@ -336,6 +337,7 @@ def test_a_kill_at_any_moment_of_publishing_loses_no_label_list_or_model(tmp_pat
         assert run.manifest["corpus"]["n_contexts"] == 24, "the next attempt ends what the killed one began"
         assert run.labels()["label"].tolist() == ["precious"]
         assert (run.path / "lists" / "mine.json").read_text() == "[3]"
+        assert (run.path / "ledger.jsonl").read_text() == "paid"
         assert run.verify() == []
         assert not [p for p in run.path.rglob(".*")]
         if not killed:
@@ -360,6 +362,7 @@ def test_a_run_of_another_sae_takes_no_labels_over(tmp_path):
     run = store.publish("toy")
     assert run.labels().empty
     assert not (run.path / "lists").exists()
+    assert (run.path / "ledger.jsonl").read_text() == "paid", "an answer is true whatever the SAE"
     assert (run.path / "model" / "weights").exists()
 
 

@@ -37,7 +37,7 @@ class Params:
     n_phrases: int = 12
     n_whole: int = 40
     n_own: int = 40
-    n_near: int = 40
+    n_near: int = 20
     n_shuffled: int = 12
     bank: str = "auto"
     n_swaps: int = 40

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from core.analyses import truth
+from core.analyses import conjecture, decomposition, pattern_svd, truth
 from core.analyses.base import Analysis
 from core.errors import NotFoundError, did_you_mean
 
-ANALYSES: dict[str, Analysis] = {a.key: a for a in (truth.ANALYSIS,)}
+ANALYSES: dict[str, Analysis] = {a.key: a for a in (truth.ANALYSIS, decomposition.ANALYSIS, pattern_svd.ANALYSIS, conjecture.ANALYSIS)}
 
 
 def analysis(key: str) -> Analysis:

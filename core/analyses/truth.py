@@ -134,7 +134,7 @@ def compute(run: Run, params: Params, progress: Progress) -> dict[TableSpec, pa.
 
 def _match(units: Units, names: list[str], kinds: list[str], level: str, params: Params) -> pd.DataFrame:
     found = match_concepts(units, names, kinds, level, n_boot=params.n_boot, n_shifts=params.n_shifts, seed=params.seed)
-    return found.assign(coverage=np.nan)
+    return found.assign(coverage=np.full(len(found), np.nan))
 
 
 def _coverage(tokens: Units, truth: pd.DataFrame, names: list[str]) -> list[float]:

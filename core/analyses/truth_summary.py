@@ -50,7 +50,8 @@ def by_kind(truth: pd.DataFrame) -> pd.DataFrame:
                     "coverage": scored["coverage"].median() if level == "span" else np.nan,
                 }
             )
-    return pd.DataFrame(rows)
+    columns = ["level", "kind", "n", "f1", "share", "null", "null_share", "coverage"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def by_outcome(concepts: pd.DataFrame) -> pd.DataFrame:

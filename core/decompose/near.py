@@ -1,7 +1,6 @@
 """What is too close to a label to be a control: phrases and other labels that speak of the same, by their words.
 
-Words are compared by stem, without case: long words lose their last three letters, others a plural s (bees, bee;
-physics, physicist).
+Words are compared by stem, without case: their first six letters, without a plural s (bees, bee; physics, physicist).
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from core.proposals.proposal import Proposal
 
 MIN_SHARE = 0.25  # of a written group's phrases that hold a word of the label or its parts
 MAX_SHARE = 0.5  # of cut windows that may be left out; words too common for that stay
-STEM, ENDING = 5, 3  # letters
+STEM = 6  # letters
 ROUND = 10  # groups are kept in tens, so that labels are judged together
 _UNIT = re.compile(r"\w+|[^\w\s]")
 
@@ -46,9 +45,9 @@ def stems(words: Iterable[str]) -> frozenset[str]:
 
 def _stem(word: str) -> str:
     word = word.casefold()
-    if len(word) >= STEM + ENDING:
-        return word[: len(word) - ENDING]
-    return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
+    if len(word) > 3 and word.endswith("s") and not word.endswith("ss"):
+        word = word[:-1]
+    return word[:STEM]
 
 
 def labels_near(a: Words, b: Words) -> bool:

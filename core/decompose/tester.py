@@ -37,6 +37,7 @@ from core.store import Run
 
 MIN_LABELS = 30  # from here on labels are swapped among the tested features; below, other features stand in
 MAX_CANDIDATES = 400
+DENSE = 0.3  # of control phrases on which a feature fires at all
 
 
 def decompose(
@@ -278,6 +279,7 @@ class _Work:
             near, n_groups = first.n_near[i], len(first.controls[i])
             left = f"{near} control phrases left out, {n_groups} groups kept: they speak of what the label does"
             problems = [*first.acts.problems[i], *([left] if near else [])]
+            problems += _dense(first.verdicts[i])
             source = label.source or made[i].label_source
             rows.append(tables.test_row(test, made[i], source, first.verdicts[i], problems))
         return rows, numbers, [row["kind"] for row in rows]
@@ -327,6 +329,13 @@ def _near_labels(proposals: Sequence[Proposal], words: list[Words]) -> list[list
                 near[i].append(j)
                 near[j].append(i)
     return near
+
+
+def _dense(verdict: Verdict) -> list[str]:
+    """Says so where a feature fires on so much that the verdict is on its strongest acts only."""
+    r0 = verdict.at_theta0.r0
+    what = f"it fires on {r0:.0%} of control phrases: the verdict is on acts above {verdict.theta5:.3g} only"
+    return [what] if r0 > DENSE else []
 
 
 def _no_proposal(label: Label) -> str:

@@ -162,9 +162,8 @@ class FromWorld:
 
         def only(name: str) -> Fits:
             def fits(d: Document, place: int, first: int, stop: int) -> bool:
-                return (
-                    _named(set().union(*d.concepts[first:stop])) == {name} and " " + value not in d.tokens[first:stop]
-                )
+                alone = _named(set().union(*d.concepts[first:stop])) == {name}
+                return first < place and alone and " " + value not in d.tokens[first:stop]
 
             return fits
 
@@ -214,8 +213,10 @@ class FromWorld:
         kind, value = concept.split("=", 1)
 
         def fits(d: Document, place: int, first: int, stop: int) -> bool:
-            told = " " + value in d.tokens[first:place] or bool(_named(set(d.concepts[place])))
-            return kind not in ATTRIBUTES or told
+            by_name = bool(_named(set(d.concepts[place])))
+            if by_name and first == place:
+                return False  # the first name is cut off
+            return kind not in ATTRIBUTES or by_name or " " + value in d.tokens[first:place]
 
         return fits
 

@@ -11,11 +11,8 @@ read is counted with its reason, and the rest goes on.
 
 from __future__ import annotations
 
-import ast
 import csv
 import io
-import math
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -26,6 +23,7 @@ import numpy as np
 
 from core.errors import InputError, did_you_mean
 from core.formats.neuronpedia_activation import is_special
+from core.formats.published_reply import FEATURE, NO_REPLY, Reply, parse_reply
 from core.llm.base import whole_text
 from core.parquet import sha256
 from core.proposals.check import check_label, clean
@@ -33,17 +31,10 @@ from core.proposals.check import check_label, clean
 COLUMNS = ("phrase", "sub_component", "activating_phrase", "feature_index", "raw_data")
 MAX_BYTES = 2_000_000_000
 MAX_LINE = 32_000_000  # characters of a line or cell; a longer one ends the reading
-MAX_REPLY = 200_000  # characters of one reply that are parsed
-MAX_DEPTH = 6  # brackets inside brackets in a reply: the real ones have 3
-MAX_TOKENS = 4_096
 MAX_TEXT = 5_000  # characters of a phrase
 MAX_PART = 300
 MAX_PHRASES = 1_000_000
 OTHER_SAE = "raw_data is of another SAE than the first row that names one"
-_FEATURE = re.compile(r"\s*(\d{1,9})(?:\.0)?\s*")
-#: Quoted strings, so that brackets in tokens are skipped, and brackets.
-_BRACKET = re.compile(r"""'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"|[][(){}]""")
-_SAE_PART = re.compile(r"[\w.-]{1,100}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +64,8 @@ class PublishedCsv:
     n_repeated: int  # whole rows that repeat an earlier (feature, part, phrase)
     n_repeated_otherwise: int  # of those, with another reply
     n_without_bos: int  # phrases whose first token is not known as special; it is treated as BOS all the same
+    n_without_reply: int  # phrases of which only the file's own sums are there: left out
+    n_without_reply_firing: int  # of those, with total_activation > 0, which leaves BOS out
     rejected: dict[str, tuple[int, int]]  # reason -> (how many rows, first line)
 
 
@@ -147,6 +140,7 @@ class _Reader:
     tried: dict[tuple[int, str, str], Tried] = field(default_factory=dict)
     vocabulary: dict[tuple[str, bool], int] = field(default_factory=dict)
     rejected: dict[str, tuple[int, int]] = field(default_factory=dict)
+    without_reply: dict[tuple[int, str, str], bool] = field(default_factory=dict)  # whether total_activation > 0
     sae: str = ""  # set by the first row that names one
     n_rows: int = 0
     n_repeated: int = 0
@@ -162,11 +156,13 @@ class _Reader:
 
     def _use(self, line: int, row: dict[str, str]) -> str:
         """Keep a row, or say why not."""
-        named = _FEATURE.fullmatch(row["feature_index"])
+        named = FEATURE.fullmatch(row["feature_index"])
         label, part, phrase = clean(row["phrase"]), clean(row["sub_component"]), whole_text(row["activating_phrase"])
         problem = _text_problem(label, part, phrase) or ("" if named else "feature_index is not a whole number")
         reply = problem or parse_reply(row["raw_data"], row.get("max_value", ""))
         if isinstance(reply, str) or named is None:
+            if reply == NO_REPLY and named is not None and len(self.without_reply) < MAX_PHRASES:
+                self.without_reply[int(named[1]), part, phrase] = _positive(row.get("total_activation", ""))
             return str(reply)
         feature = int(named[1])
         if reply.feature not in (None, feature):
@@ -197,6 +193,7 @@ class _Reader:
         return ""
 
     def finish(self, name: str, digest: str) -> PublishedCsv:
+        lost = [fires for key, fires in self.without_reply.items() if key not in self.tried]
         return PublishedCsv(
             name=name,
             sha256=digest,
@@ -208,8 +205,17 @@ class _Reader:
             n_repeated=self.n_repeated,
             n_repeated_otherwise=self.n_otherwise,
             n_without_bos=self.n_without_bos,
+            n_without_reply=len(lost),
+            n_without_reply_firing=sum(lost),
             rejected=self.rejected,
         )
+
+
+def _positive(text: str) -> bool:
+    try:
+        return float(text) > 0
+    except ValueError:
+        return False
 
 
 def _text_problem(label: str, part: str, phrase: str) -> str:
@@ -220,72 +226,6 @@ def _text_problem(label: str, part: str, phrase: str) -> str:
     if not phrase.strip() or len(phrase) > MAX_TEXT:
         return "the phrase is too long" if phrase.strip() else "the phrase is empty"
     return ""
-
-
-# --- the reply in a cell --------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Reply:
-    """A service's reply: ``feature`` None and ``sae`` "" where it does not say."""
-
-    tokens: tuple[str, ...]
-    values: tuple[float, ...]
-    feature: int | None
-    sae: str
-
-
-def parse_reply(cell: str, max_value: str = "") -> Reply | str:
-    """The reply in a ``raw_data`` cell, or why it has none. ``max_value`` may hold the error instead."""
-    text = cell.strip()
-    if "error" in (text[:5].lower(), max_value.strip()[:5].lower()):
-        return "the service answered an error"
-    if not text:
-        return "raw_data is empty"
-    if len(text) > MAX_REPLY:
-        return f"raw_data has more than {MAX_REPLY:,} characters"
-    value = _literal(text)
-    return _reply(value) if isinstance(value, dict) else "raw_data is not a literal dict"
-
-
-def _literal(text: str) -> Any:
-    """The value of a Python literal; None for anything else. Nothing is evaluated, and nesting is bounded first."""
-    if not text.startswith("{") or _depth(text) > MAX_DEPTH:
-        return None
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-        return None
-
-
-def _depth(text: str) -> int:
-    """How deep brackets nest outside of quoted strings."""
-    deepest = depth = 0
-    for sign in _BRACKET.findall(text):
-        if sign in ("(", "[", "{"):
-            depth += 1
-            deepest = max(deepest, depth)
-        elif sign in (")", "]", "}"):
-            depth -= 1
-    return deepest
-
-
-def _reply(value: dict[Any, Any]) -> Reply | str:
-    tokens, values = value.get("tokens"), value.get("values")
-    if not isinstance(tokens, list) or not isinstance(values, list) or not tokens:
-        return "raw_data has no tokens or no values"
-    if len(tokens) < 2:
-        return "raw_data has no token besides BOS"
-    if len(tokens) != len(values) or len(tokens) > MAX_TOKENS:
-        return "raw_data has more tokens than values, or fewer, or too many"
-    if not all(isinstance(token, str) for token in tokens):
-        return "raw_data has tokens that are no texts"
-    if not all(type(v) in (int, float) and math.isfinite(v) and 0 <= v < 1e30 for v in values):
-        return "raw_data has values that are no activations"
-    named = _FEATURE.fullmatch(str(value.get("index", "")))
-    parts = [p for p in (value.get("modelId"), value.get("layer")) if isinstance(p, str) and _SAE_PART.fullmatch(p)]
-    sae = "/".join(parts) if len(parts) == 2 else ""
-    return Reply(tuple(map(whole_text, tokens)), tuple(map(float, values)), int(named[1]) if named else None, sae)
 
 
 def bad(path: Path, why: str, remedy: str = "") -> InputError:

@@ -123,6 +123,8 @@ def summary(csv: PublishedCsv, tests: list[LabelTest]) -> dict[str, Any]:
         "phrases": n,
         "texts": len({m.tried.phrase for m in all_phrases}),
         "without_bos": csv.n_without_bos,
+        "without_reply": csv.n_without_reply,
+        "without_reply_firing": csv.n_without_reply_firing,
         "firing": fired,
         "firing_share": fired / n,
         "firing_share_lo": lo,
@@ -157,10 +159,11 @@ def power(tests: list[LabelTest]) -> dict[str, Any]:
         "undecided": len(tests),
         "n_needed": N_NEEDED,
         "statement": (
-            f"With {typical} phrases a part and no controls nothing is decided: a part of which none fired may have a "
-            f"rate of up to {hi[0]:.0%}, one of which all fired a rate down to {lo[1]:.0%}. Parts of {corrected} of "
-            f"{len(tests)} labels differ once corrected for looking at all of them. {N_NEEDED} phrases a part, with "
-            f"controls, the whole label and the feature's own text, decide strong profiles."
+            f"With {typical} phrase{'' if typical == 1 else 's'} a part and no controls nothing is decided: a part "
+            f"of which none fired may have a rate of up to {hi[0]:.0%}, one of which all fired a rate down to "
+            f"{lo[1]:.0%}. Parts of {corrected} of {len(tests)} labels differ once corrected for looking at all of "
+            f"them. {N_NEEDED} phrases a part, with controls, the whole label and the feature's own text, decide "
+            f"strong profiles."
         ),
     }
 

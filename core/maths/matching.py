@@ -151,13 +151,13 @@ def match_concepts(
             about = {"concept": concepts[concept], "kind": kinds[concept], "level": level}
             scores = _scores(_scored(score, concept, rule), weights)
             rows.append(about | _named(rule) | scores | {"f1_null": null.get((concept, rule.form), np.nan)})
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)  # typed without a row, too
 
 
-COLUMNS = [
-    "concept", "kind", "level", "form", "feature", "feature_b", "threshold", "threshold_b", "n_true", "precision",
-    "recall", "f1", "f1_lo", "f1_hi", "f1_null", "f1_chosen",
-]  # fmt: skip
+COLUMNS = dict.fromkeys(("concept", "kind", "level", "form"), "object")
+COLUMNS |= dict.fromkeys(("feature", "feature_b", "n_true"), "int64")
+COLUMNS |= dict.fromkeys(("threshold", "threshold_b", "precision", "recall"), "float64")
+COLUMNS |= dict.fromkeys(("f1", "f1_lo", "f1_hi", "f1_null", "f1_chosen"), "float64")
 
 
 def _named(rule: Rule) -> dict[str, object]:

@@ -38,11 +38,12 @@ def classify_concepts(select: Units, score: Units, truth: pd.DataFrame, concepts
     - **found**: the best single feature has F1 >= .8, and its interval lies above its null.
     - **merged**: one feature has recall >= .8 for it and for at least one other concept of its kind, and is precise
       for the two (or more) taken together.
+    - **split**: several features, each precise with recall >= .1, have recall >= .8 together and are precise together;
+      or the best OR of two has F1 >= .8 above its null. Without the features of narrower concepts, which come into it
+      only where nothing is absorbed.
     - **absorbed**: a feature is precise for it (recall >= .1) but falls silent - at most half of its recall elsewhere
       - where concepts of another kind that lie inside this one have a precise feature of their own, and these cover at
       least half of what it misses: the particular took the general one's place.
-    - **split**: several features, each precise with recall >= .1, have recall >= .8 together and are precise together;
-      or the best OR of two has F1 >= .8 above its null.
     - **not found**: none of these.
 
     Columns: concept, outcome, features (the features that say so, best first), partners (the other concepts of a
@@ -61,10 +62,12 @@ def classify_concepts(select: Units, score: Units, truth: pd.DataFrame, concepts
 def _outcome(view: _View, i: int, single, either) -> Outcome:  # type: ignore[no-untyped-def]
     if _stands(single):
         return "found", [int(single.feature)], []
-    outcome = view.merged(i) or view.absorbed(i) or view.split(i)
-    if outcome is None and either is not None and _stands(either):
-        outcome = ("split", [int(either.feature), int(either.feature_b)], [])
-    return outcome or ("not found", [], [])
+    takers = view.takers(i)
+    narrow = {j for _, j in takers}
+    pair = [int(either.feature), int(either.feature_b)] if either is not None and _stands(either) else []
+    own_pair: Outcome | None = ("split", pair, []) if pair and not narrow.intersection(pair) else None
+    outcome = view.merged(i) or view.split(i, narrow) or own_pair or view.absorbed(i, takers) or view.split(i, set())
+    return outcome or (("split", pair, []) if pair else ("not found", [], []))
 
 
 def _stands(rule) -> bool:  # type: ignore[no-untyped-def]
@@ -140,9 +143,12 @@ class _View:
             if kind not in (None, self.kinds[i]) and 0 < size[k] < size[i] and self.overlap[i, k] >= 0.7 * size[k]:
                 yield k
 
-    def absorbed(self, i: int) -> Outcome | None:
-        takers = [(k, int(np.argmax(self.select.scores.f1[k]))) for k in self._narrower(i)]
-        takers = [(k, j) for k, j in takers if self.parts[k, j]]
+    def takers(self, i: int) -> list[tuple[int, int]]:
+        """Narrower concepts, each with the feature that stands for it best and precisely."""
+        best = [(k, int(np.argmax(self.select.scores.f1[k]))) for k in self._narrower(i)]
+        return [(k, j) for k, j in best if self.parts[k, j]]
+
+    def absorbed(self, i: int, takers: list[tuple[int, int]]) -> Outcome | None:
         own = np.where(self.parts[i], self.select.scores.f1[i], -1.0)
         own[[j for _, j in takers]] = -1.0
         best = int(np.argmax(own))
@@ -164,8 +170,8 @@ class _View:
             return None
         return "absorbed", list(dict.fromkeys([best, *(j for _, j in took)])), [self.concepts[k] for k, _ in took]
 
-    def split(self, i: int) -> Outcome | None:
-        good = np.flatnonzero(self.parts[i])
+    def split(self, i: int, without: set[int]) -> Outcome | None:
+        good = np.setdiff1d(np.flatnonzero(self.parts[i]), list(without)).astype(int)
         parts = [int(j) for j in good[np.argsort(-self.select.scores.recall[i, good], kind="stable")]]
         if len(parts) < 2 or not self.score.stands_for(
             self.score.fires(i, parts), holds(self.score.units, i), FOUND_F1

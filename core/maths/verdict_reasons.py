@@ -56,10 +56,10 @@ def _label_fails(r: Reading) -> str:
 
 
 def _untestable(r: Reading) -> str:
-    return (
-        f"Cut to the length of a phrase, even its own text makes it fire in only {r.own.fired} of {r.own.n} cases: "
-        "phrases are too short to test it."
-    )
+    cut = f"Cut to the length of a phrase, even its own text makes it fire in only {r.own.fired} of {r.own.n} cases"
+    if r.theta > 0:
+        return f"{cut} (above {r.theta:.3g}, which {_percent(r.r0)} of controls exceed): no phrase can test it."
+    return f"{cut}: phrases are too short to test it."
 
 
 def _no_firing(r: Reading) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlencode
 
 import pandas as pd
 import streamlit as st
 
 from core.store import Run
-from dashboard import controls, facts, links, readers, subject, verdict_list, verdict_summary, widgets
+from dashboard import controls, facts, links, readers, subject, verdict_export, verdict_list, verdict_summary, widgets
 from dashboard.verdict_data import Tested, command
 from dashboard.verdict_plot import card_html, gallery_html
 
@@ -18,13 +18,7 @@ PER_PAGE = 24
 
 def render_head(result: Tested) -> None:
     """What the result says as a whole, beside its null."""
-    again = verdict_summary.agreement_text(result.retests)
-    st.html(
-        facts.message_html(verdict_summary.headline(result.tests), again, kind="note")
-        + facts.facts_html(verdict_summary.summary_facts(result.tests, result.class_rates, result.claims))
-        + verdict_summary.classes_html(result.class_rates)
-        + verdict_summary.crosstab_html(result.tests)
-    )
+    st.html("".join(verdict_export.head(result)))
 
 
 def render_filters(result: Tested) -> None:
@@ -53,9 +47,8 @@ def render_labels(result: Tested, found: pd.DataFrame, run: Run) -> None:
     plots = [result.plot(int(r["test"]), "theta5") for r in rows]
     title = f"{len(found)} of {len(result.tests)} labels, {state.decomposability_sort}. Failure: own text - whole label"
 
-    def href(row: Any) -> str:
-        test = {"feature_view": "verdict", "feature_test": f"{result.key}-{int(row['test'])}"}
-        return "feature?" + urlencode({"run": run.name, "feature": int(row["feature"])} | test)
+    def href(row: Mapping[str, Any]) -> str:
+        return verdict_export.address(run, result, row)
 
     if state.decomposability_show == "list":
         st.html(verdict_summary.labels_html(rows, plots, href, title))

@@ -10,6 +10,7 @@ from dashboard import (
     activation_screen,
     controls,
     facts,
+    label_box,
     picker,
     readers,
     stepping,
@@ -37,6 +38,7 @@ def render_toolbar(run: Run, feature: int) -> None:
             st.segmented_control("Step through", ("all", "list"), key="feature_step", required=True,
                                  on_change=subject.acted, args=("feature_step",),
                                  label_visibility="collapsed")  # fmt: skip
+        label_box.render_label_box(run, feature)
         if url := facts.neuronpedia_url(run.manifest, feature):
             st.link_button("Neuronpedia", url, icon=":material/open_in_new:", key="neuronpedia")
         if st.session_state.feature_view == "activations":
@@ -72,7 +74,7 @@ def render_page() -> None:
     render_toolbar(run, feature)
     head = header(run, feature)
     if st.session_state.feature_view == "verdict":
-        st.html(head)
+        st.html(f'<div class="p-brief">{head}</div>')
         if render_verdict(run, feature):
             return
         head = ""

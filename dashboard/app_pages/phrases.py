@@ -7,7 +7,7 @@ import streamlit as st
 from core.store import Run
 from dashboard import controls, subject, verdict_edit, verdict_phrases, verdict_screen, verdict_wording, widgets
 from dashboard.verdict_data import TestRef
-from dashboard.verdict_phrases import Group, Phrase
+from dashboard.verdict_phrases import Phrase
 
 PER_PAGE = 60
 
@@ -35,13 +35,7 @@ def render_list(phrases: list[Phrase], theta: float, act_max: float) -> None:
     first = (min(state.phrases_page, n_pages) - 1) * PER_PAGE
     shown = kept[first : first + PER_PAGE]
     st.caption(f"{len(kept)} of {len(phrases)} phrases; ● fires, ○ does not. Shade and line: act; hover for numbers.")
-    keys = list(dict.fromkeys((p.group, p.part_index, p.name) for p in shown))
-    groups = []
-    for group, part, name in keys:
-        some = [p for p in shown if (p.group, p.part_index) == (group, part)]
-        title = f"Part “{name}”" if group == "part" else name.capitalize()
-        groups.append(Group(title, f"{sum(p.fires(theta) for p in some)} of {len(some)} shown here fire", some))
-    st.html(verdict_phrases.groups_html(groups, theta, act_max, heading=3))
+    st.html(verdict_phrases.groups_html(verdict_phrases.by_group(shown, theta), theta, act_max, heading=3))
     if n_pages > 1:
         st.pagination(n_pages, key="phrases_page", on_change=subject.acted, args=("phrases_page",))
 
@@ -55,12 +49,11 @@ def render_page(run: Run, feature: int, ref: TestRef) -> None:
             subject.remember(feature_view="verdict", feature_test=ref.id, feature_theta=name)
             controls.open_page("feature")
         widgets.render_downloads(lambda: verdict_phrases.as_frame(phrases, theta), "phrases", str(feature), "d")
-    verdict_screen.render_test_choice(run, feature, "phrases")
+    verdict_screen.render_test_choice(run, feature, ref, "phrases")
     if not phrases:
         return
     act_max = verdict_screen.act_scale(run, feature, phrases)
-    title = "Max act of each phrase (SAE units), strongest shade = the feature's largest in the run; framed = fires"
-    st.html(verdict_phrases.heat_html(phrases, theta, act_max, title))
+    st.html(verdict_phrases.heat_html(phrases, theta, act_max, verdict_phrases.HEAT))
     st.html('<h2 class="p-h">The phrases</h2>')
     render_filters()
     render_list(phrases, theta, act_max)

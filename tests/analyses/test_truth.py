@@ -264,3 +264,14 @@ def test_run_that_does_not_say_its_rows_is_refused(planted: Planted, tmp_path: P
 def test_annotation_of_another_corpus_is_refused(planted: Planted, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no annotated token"):
         _compute(planted.write(tmp_path, _order(), tuple(f"row {d + 5000}" for d in range(N_DOCUMENTS))))
+
+
+def test_text_too_short_to_judge_anything_gives_tables_without_judgements(planted: Planted, tmp_path: Path) -> None:
+    """Every table keeps its schema, and every summary its rows."""
+    first = np.arange(N_DOCUMENTS)[:, None] < 9
+    few = Planted({name: held & first for name, held in planted.concepts.items()}, planted.acts)
+    found = _compute(few.write(tmp_path, _order(), _rows(_order())))
+    assert len(found["truth"]) == 0
+    assert found["concepts"]["outcome"].isna().all()
+    assert next(iter(summarise(found).values())) == []
+    assert by_outcome(found["concepts"])["rare"].sum() == len(FRAME)

@@ -52,7 +52,9 @@ def test_the_frame_itself_is_left_as_it_was() -> None:
 
 
 def test_parquet_keeps_types_and_carries_its_manifest() -> None:
-    manifest = downloads.manifest_of({"name": "toy", "tables": {"features": {"sha256": "ab"}}}, "p", "w", "http://l", 12)
+    manifest = downloads.manifest_of(
+        {"name": "toy", "tables": {"features": {"sha256": "ab"}}}, "p", "w", "http://l", 12
+    )
     content = downloads.parquet_bytes(FRAME, manifest)
     table = pq.read_table(io.BytesIO(content), page_checksum_verification=True)
     assert json.loads(table.schema.metadata[downloads.MANIFEST_KEY]) == manifest

@@ -17,7 +17,14 @@ from tests.dashboard.conftest import HOSTILE, Open
 from tests.decomposition_factory import write_decomposition
 
 BASE = "http://localhost:8501"
-LINK = {"run": "toy", "feature": "2", "feature_top": "3", "feature_band": "0", "feature_near": "0", "feature_scale": "log"}
+LINK = {
+    "run": "toy",
+    "feature": "2",
+    "feature_top": "3",
+    "feature_band": "0",
+    "feature_near": "0",
+    "feature_scale": "log",
+}
 
 
 class Tags(HTMLParser):
@@ -90,9 +97,11 @@ def test_tables_say_absence_and_how_much_is_shown() -> None:
     html = export_html.table_html(frame, "a & b", max_rows=1)
     assert "a &amp; b: 1 of 2 rows" in html
     assert "<td>&lt;b&gt;</td><td>1,234</td><td>0.250</td><td>yes</td><td>1.00, 2.50</td>" in html
-    assert "<th scope=\"col\">&lt;x&gt;</th>" in html
+    assert '<th scope="col">&lt;x&gt;</th>' in html
     assert html.count("<tr>") == 2
-    assert "<td>not measured</td><td>5</td><td>not measured</td><td>no</td><td></td>" in export_html.table_html(frame, "")
+    assert "<td>not measured</td><td>5</td><td>not measured</td><td>no</td><td></td>" in export_html.table_html(
+        frame, ""
+    )
 
 
 def test_a_file_of_a_verdict_holds_sentence_plot_and_phrases(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,7 +112,9 @@ def test_a_file_of_a_verdict_holds_sentence_plot_and_phrases(own_cache: Path, mo
         assert part in html
     assert "<img" not in html
     assert "&lt;img src=x onerror=alert(3)&gt;" in html
-    assert "LABEL-FAILS" not in saved(own_cache, "feature", {"run": "toy", "feature": "5", "feature_view": "activations"})
+    assert "LABEL-FAILS" not in saved(
+        own_cache, "feature", {"run": "toy", "feature": "5", "feature_view": "activations"}
+    )
     assert "LABEL-FAILS" in saved(own_cache, "decomposability", {"run": "toy"})
 
 

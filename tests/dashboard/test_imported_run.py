@@ -27,6 +27,7 @@ def test_home_shows_its_features_labels_and_where_they_come_from(open_page: Open
     assert at.dataframe[0].value["label"].str.startswith("label of").all()
     assert "not measured" in texts(at)
     assert "of not measured" not in texts(at)
+    assert "gemma-2-2b/20-gemmascope-res-16k" in texts(at)
 
 
 def test_feature_opens_for_every_feature_of_it(open_page: Open, imported_cache: Path) -> None:
@@ -45,3 +46,21 @@ def test_a_silent_feature_opens_too(open_page: Open, imported_cache: Path) -> No
     at = open_page(imported_cache, "feature", run="published", feature=str(silent), feature_view="activations")
     assert not at.exception
     assert not alerts(at)
+
+
+@pytest.mark.parametrize("page", ["decomposability", "phrases", "lists"])
+def test_the_other_pages_open_and_claim_no_controls(page: str, open_page: Open, imported_cache: Path) -> None:
+    at = open_page(imported_cache, page, run="published")
+    assert not at.exception
+    assert not alerts(at)
+    assert "With controls" not in texts(at)
+
+
+def test_the_verdict_shows_the_counts_there_are(open_page: Open, imported_cache: Path) -> None:
+    features = Store(imported_cache).run("published").features()
+    feature = int(features.loc[features["n_firings"].idxmax(), "feature"])
+    shown = texts(open_page(imported_cache, "feature", run="published", feature=str(feature), feature_view="verdict"))
+    assert "UNDECIDED" in shown
+    assert "at least 12 phrases a part" in shown
+    assert "has no model" in shown, "own text cannot be measured, and the page says so before it is typed"
+    assert shown.count('class="p-r-part"') == 5, "one row of the plot a part, at threshold 0"

@@ -13,7 +13,9 @@ from tests.dashboard.conftest import APP, Open, texts
 def shortcuts(path: Path) -> set[str]:
     """Every constant ``shortcut=`` of a module, and the keys of its toolbar rows ``("Next", "Right", 1)``."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    words = (k.value for node in ast.walk(tree) if isinstance(node, ast.Call) for k in node.keywords if k.arg == "shortcut")
+    words = (
+        k.value for node in ast.walk(tree) if isinstance(node, ast.Call) for k in node.keywords if k.arg == "shortcut"
+    )
     return {w.value for w in words if isinstance(w, ast.Constant) and isinstance(w.value, str)}
 
 

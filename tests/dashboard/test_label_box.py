@@ -28,7 +28,6 @@ def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AppTest:
     write_run(tmp_path)
     monkeypatch.setenv("PRISM_CACHE_DIR", str(tmp_path))
     monkeypatch.delenv("PRISM_HOSTED", raising=False)
-    monkeypatch.setattr("streamlit.delta_generator.DeltaGenerator.open", True, raising=False)
     return AppTest.from_string(SCRIPT, default_timeout=60)
 
 

@@ -166,9 +166,7 @@ def test_a_host_does_not_measure_even_when_a_page_asks(
     assert source.n_asked == 0
 
 
-def test_a_base_install_says_what_to_install(
-    open_page: Open, toy_cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_base_install_says_what_to_install(open_page: Open, toy_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "find_spec", lambda name: None)
     at = open_feature(open_page, toy_cache)
     assert not has_box(at)

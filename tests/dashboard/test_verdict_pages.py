@@ -13,8 +13,11 @@ import pytest
 from core.llm.base import Message, Reply, Request
 from core.llm.ledger import Ledger
 from core.store import Store
-from dashboard import readers, subject, verdict_wording
+from dashboard import live, readers, subject, verdict_export, verdict_wording
+from dashboard.work_queue import WorkQueue
 from tests.dashboard.conftest import Open, alerts, texts
+from tests.dashboard.fake_source import FakeSource
+from tests.dashboard.test_live import settled
 from tests.decomposition_factory import CASES, write_decomposition
 
 PAGES = ["decomposability", "phrases"]
@@ -299,3 +302,82 @@ def test_the_list_of_phrases_turns_pages_and_filters_by_firing(open_page: Open, 
     assert not at.exception
     assert "○" not in shown[shown.index("The phrases") :]
     assert at.query_params["phrases_page"] == "2"
+
+
+# --- live --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def source(monkeypatch: pytest.MonkeyPatch) -> FakeSource:
+    """A fake model behind the door: feature 3 fires on words that begin with d, by their length."""
+    fake, queue = FakeSource(), WorkQueue()
+    monkeypatch.setattr(live, "_source", lambda *args: fake)
+    monkeypatch.setattr(live, "work_queue", lambda: queue)
+    return fake
+
+
+def test_your_phrases_become_a_dot_at_the_share_above_the_threshold(
+    source: FakeSource, open_page: Open, tested_cache: Path
+) -> None:
+    at = open_page(tested_cache, "feature", run="toy", feature="3")
+    assert "your phrases" not in texts(at)
+    at.text_area(key="try_texts_toy").set_value("a dangerous dog\nno such thing\na d\na decade")
+    next(b for b in at.button if b.label == "Measure").click().run()
+    html = texts(settled(at))
+    assert "your phrases <small>typed below</small>" in html
+    assert "2 of 4 · 50 %" in html
+    assert re.search(r'p-d-yours p-s-none" style="left:50.00%', html)
+    at.segmented_control(key="feature_theta").set_value("theta0").run()
+    assert "3 of 4 · 75 %" in texts(at)
+    assert source.n_asked == 1
+
+
+def test_changed_phrases_are_measured_beside_the_stored_ones(
+    source: FakeSource, open_page: Open, tested_cache: Path
+) -> None:
+    at = open_page(tested_cache, "phrases", run="toy", feature="3")
+    at.button(key="phrases_measure").click().run()
+    html = texts(settled(at))
+    assert not alerts(at)
+    assert html.count('class="p-heat"') == 2
+    mine = html[html.index("Your version, measured now") :]
+    assert "“relativity”" in mine
+    assert mine.count("fire</small>") == 6
+
+
+def test_a_host_that_lets_nobody_measure_offers_the_file_only(
+    open_page: Open, tested_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PRISM_HOSTED", "1")
+    at = open_page(tested_cache, "phrases", run="toy", feature="3")
+    assert not [b for b in at.button if b.key == "phrases_measure"]
+    assert any("--proposer upload" in c.value for c in at.code)
+
+
+# --- a view as a file --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("page", "link", "parts"),
+    [
+        ("decomposability", {}, ("With controls 1 of these 5 survive", "scientists of the 20th", "p-labels-list")),
+        ("decomposability", {"decomposability_kind": "LABEL-FAILS", "decomposability_show": "plots"}, ("2 of 9",)),
+        ("phrases", {"feature": "3"}, ("SOME-PARTS", "p-heat", "Part “relativity”")),
+    ],
+)
+def test_a_file_says_what_the_page_says(
+    page: str, link: dict[str, str], parts: tuple[str, ...], tested_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PRISM_CACHE_DIR", str(tested_cache))
+    make = {"decomposability": verdict_export.decomposability, "phrases": verdict_export.phrases}[page]
+    _, sections = make(readers.run("toy"), link, "http://localhost:8501")
+    for part in parts:
+        assert part in "".join(sections)
+    assert "<img" not in "".join(sections)
+
+
+def test_a_file_about_nothing_says_so(toy_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PRISM_CACHE_DIR", str(toy_cache))
+    run = readers.run("toy")
+    for made in (verdict_export.decomposability(run, {}, ""), verdict_export.phrases(run, {"feature": "3"}, "")):
+        assert "No label has been tested" in made[1][0]

@@ -28,6 +28,7 @@ ROWS = [
     group("whole", 2, 40, up=True, absent=True),
     group("own", 38, 40, up=True),
     group("own", 40, 40, theta="theta0", up=True),
+    group("pooled", 11, 36, absent=False),
     group("label", 1, 1),
     group("martian", 1, 1),
 ]
@@ -39,7 +40,15 @@ def plot() -> Plot:
 
 
 def test_rows_come_in_the_order_of_the_story_and_of_one_threshold_only(plot: Plot) -> None:
-    assert [d.name for d in plot.dots] == ["own text", "whole label", "<b>rain</b>", "wind", "fog", "label itself"]
+    assert [d.name for d in plot.dots] == [
+        "own text",
+        "whole label",
+        "<b>rain</b>",
+        "wind",
+        "fog",
+        "all parts",
+        "label itself",
+    ]
     assert plot.absent_below == 0.25
     (own,) = [d for d in plot_of(ROWS, 0.3, "theta0").dots if d.group == "own"]
     assert own.rate == 1.0
@@ -60,6 +69,7 @@ def test_a_dot_stands_at_its_rate_its_interval_and_the_lines_at_theirs(plot: Plo
         ("<b>rain</b>", "absent", "absent"),
         ("fog", "open", "open (suspect)"),
         ("whole label", "rare", "above control, but rare"),
+        ("all parts", "", ""),
         ("label itself", "", ""),
     ],
 )
@@ -117,6 +127,13 @@ def test_a_verdict_names_class_reason_and_what_the_other_threshold_and_counting_
     switched = verdict_wording.verdict_html(verdict(), "theta0")
     assert "all parts fire" in switched
     assert "At θ5 = 1.50, the headline, the class is LABEL-FAILS" in switched
+
+
+def test_without_controls_nothing_is_said_of_thresholds() -> None:
+    html = verdict_wording.verdict_html(verdict(theta5=np.nan, kind="UNDECIDED"), "theta5")
+    assert "No control phrases were measured" in html
+    assert "At threshold 0" not in html
+    assert "θ5 is 0 here" in verdict_wording.verdict_html(verdict(theta5=0.0), "theta5")
 
 
 def test_labels_and_reasons_of_strangers_are_text() -> None:

@@ -150,6 +150,17 @@ def test_general_feature_silent_where_a_particular_one_fires_is_absorbed(rng: np
     assert outcome["Mara"][0] == "found"
 
 
+def test_two_general_features_are_a_split_even_where_a_particular_one_fires(rng: np.random.Generator) -> None:
+    """The second general feature fires where the first is silent: nothing took its place."""
+    general = _mask(rng, 0.2)
+    particular = general & _mask(rng, 0.5)
+    other = general & (particular ^ _mask(rng, 0.05))
+    units = _units([general & ~particular, other, particular], [general, particular])
+    outcome = _run(units, ["German", "Mara"], ["nationality", "entity"])[1]
+    assert outcome["German"][0] == "split"
+    assert set(outcome["German"][1]) == {0, 1}
+
+
 def test_noise_is_not_found_and_scores_like_its_null(rng: np.random.Generator) -> None:
     a = _mask(rng, 0.1)
     truth, outcome = _run(_units([_mask(rng, 0.1) for _ in range(6)], [a]), ["a"])

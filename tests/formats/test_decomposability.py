@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from core.analyses.decomposition_tables import TABLES
 from core.errors import InputError
-from core.formats.decomposability import Reply, parse_reply, read_decomposability
+from core.formats.decomposability import read_decomposability
 from core.formats.decomposability_run import Imported, import_decomposability
+from core.formats.published_reply import Reply, parse_reply
 from core.results import results
 from core.store import Run, Store
 from tests.published_csv import HOSTILE, SAE, hostile_rows, row, rows, write_csv
@@ -64,6 +65,11 @@ def test_counts_equal_those_of_pandas(imported: Imported, path: Path, by_pandas:
     assert counts["firing_share_lo"] < counts["firing_share"] < counts["firing_share_hi"]
     errors = (whole["max_value"] == "Error: 405").sum()
     empty = ((whole["raw_data"] == "") & (whole["max_value"] != "Error: 405")).sum()
+    keys = ["feature_index", "sub_component", "activating_phrase"]
+    lost = whole[(whole["raw_data"] == "") & (whole["max_value"] != "Error: 405")].drop_duplicates(keys)
+    lost = lost.merge(by_pandas[keys], on=keys, how="left", indicator=True).query("_merge == 'left_only'")
+    assert counts["without_reply"] == len(lost) > 0
+    assert counts["without_reply_firing"] == (lost["total_activation"].astype(float) > 0).sum()
     assert counts["rejected"] == {"raw_data is empty": empty, "the service answered an error": errors}
 
 

@@ -1,0 +1,148 @@
+"""Tables of the conjecture's test, its verdict in one sentence, and what the command line says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from core.tables import Column, TableSpec
+
+_i32, _i64, _f64, _text = pa.int32(), pa.int64(), pa.float64(), pa.string()
+
+SCORES = TableSpec(
+    "scores",
+    "Spearman between similarity and co-firing excess on documents that C was not fitted on",
+    (
+        Column("scale", _text, "", "raw | binary | unit | phi | log1p | jaccard kernel | name of a baseline"),
+        Column("similarity", _text, "", "cosine | euclid (minus the distance) | baseline"),
+        Column("k", _i32, "components", "null: full rank, or a baseline"),
+        Column("spearman", _f64, "", "over pairs expected together more than once; positive: similar features co-fire"),
+        Column("lo", _f64, "", "lower end of the 95 % interval, bootstrap over the scored documents, re-centred"),
+        Column("hi", _f64, "", "upper end"),
+        Column("null_mean", _f64, "", "the same pipeline on shuffled columns; null for baselines"),
+        Column("null_lo", _f64, "", "lowest of the shuffled copies"),
+        Column("null_hi", _f64, "", "highest of the shuffled copies"),
+        Column("density_twin", _f64, "", "C of shuffled columns against the real excess: what density alone carries"),
+        Column("n_pairs", _i64, "pairs", "compared"),
+    ),
+    sort=(),
+)
+RAW = TableSpec(
+    "raw",
+    "Spearman between distance in C and Jaccard distance over all pairs: it measures density, see the shuffled twin",
+    (
+        Column("scale", _text, "", "raw | binary | unit | phi | log1p | density only"),
+        Column("similarity", _text, "", "cosine | euclid | sqrt(p + q)"),
+        Column("k", _i32, "components", "null: full rank"),
+        Column("spearman", _f64, "", "distance with Jaccard distance"),
+        Column("spearman_shuffled", _f64, "", "the same on shuffled columns"),
+        Column("n_pairs", _i64, "pairs", "compared"),
+    ),
+    sort=(),
+)
+SCATTER = TableSpec(
+    "scatter",
+    "pairs by distance in C (40 bins) and Jaccard distance (40 bins), real and shuffled",
+    (
+        Column("scale", _text, "", "raw | binary | unit | phi | log1p"),
+        Column("k", _i32, "components", "null: full rank"),
+        Column("side", _text, "", "real | shuffled"),
+        Column("distance_max", _f64, "units of A", "right edge; the left is 0"),
+        Column("counts", pa.list_(_i32), "pairs", "40 x 40, distance outermost"),
+    ),
+    sort=(),
+)
+PLANTED = TableSpec(
+    "planted",
+    "whether features of one planted concept share a prototype; empty without annotation",
+    (
+        Column("method", _text, "", "svd | varimax, at the verdict's k"),
+        Column("pairs", _text, "", "one concept | density-matched"),
+        Column("n_pairs", _i64, "pairs", "of features"),
+        Column("n_concepts", _i32, "concepts", "that two or more features stand for"),
+        Column("share", _f64, "share", "of pairs whose largest coefficient is on the same prototype"),
+        Column("lo", _f64, "share", "lower end of the 95 % interval, bootstrap over concepts"),
+        Column("hi", _f64, "share", "upper end"),
+        Column("cosine", _f64, "cosine", "mean over pairs, between columns of C"),
+    ),
+    sort=(),
+)
+VERDICT = TableSpec(
+    "verdict",
+    "what this run shows: one row",
+    (
+        Column("sentence", _text, "", "in words"),
+        Column("proposed_holds", pa.bool_(), "", "Euclid in raw C above its nulls and density"),
+        Column("cosine_holds", pa.bool_(), "", "cosine in unit-norm C above its nulls and density"),
+        Column("k", _i32, "components", "parallel analysis of the fitted half, centred binary; chosen before scoring"),
+        Column("n_pairs", _i64, "pairs", "scored"),
+        Column("n_possible", _i64, "pairs", "with more than one firing together expected"),
+        Column("n_features", _i32, "features", "in A"),
+    ),
+    sort=(),
+)
+
+
+def _row(scores: pd.DataFrame, scale: str, similarity: str, k: int | None) -> pd.Series | None:
+    at = (scores["scale"] == scale) & (scores["similarity"] == similarity)
+    at &= scores["k"].isna() if k is None else (scores["k"] == k).fillna(False)
+    return scores[at].iloc[0] if at.any() else None
+
+
+def holds(row: pd.Series | None, density: pd.Series) -> bool:
+    """Above every shuffled copy, above what density alone reaches, and surely above 0."""
+    if row is None:
+        return False
+    floor = max(0.0, row["null_hi"], abs(row["density_twin"]), abs(density["spearman"]))
+    return bool(row["lo"] > floor)
+
+
+def _said(row: pd.Series | None) -> str:
+    if row is None:
+        return "not computed: the rank is lower"
+    return f"{row['spearman']:+.2f} [{row['lo']:+.2f}, {row['hi']:+.2f}], shuffled {row['null_mean']:+.2f}"
+
+
+def verdict_of(
+    scores: pd.DataFrame, planted: pd.DataFrame, k: int, n_pairs: int, n_possible: int, n_features: int
+) -> pd.DataFrame:
+    """The sentence and the two answers, for variants named before any score was seen."""
+    density = _row(scores, "density only", "baseline", None)
+    proposed, cosine = _row(scores, "raw", "euclid", k), _row(scores, "unit", "cosine", k)
+    decoder, own = _row(scores, "decoder cosine", "baseline", None), _row(scores, "excess on the fitted half", "baseline", None)
+    first, second = holds(proposed, density), holds(cosine, density)
+    others = [f"density alone {density['spearman']:+.2f}"]
+    others += [f"decoder cosine {decoder['spearman']:+.2f}"] if decoder is not None else []
+    others += [f"co-firing counted directly {own['spearman']:+.2f}"]
+    sentence = (
+        f"Distance in C as proposed (raw, k = {k}) {'predicts' if first else 'does not predict'} which features fire "
+        f"together on new documents ({_said(proposed)}); cosine between unit-norm columns "
+        f"{'does' if second else 'does not'} ({_said(cosine)}); beside them {', '.join(others)}."
+    )
+    answers = {"proposed_holds": first, "cosine_holds": second, "k": k}
+    counts = {"n_pairs": n_pairs, "n_possible": n_possible, "n_features": n_features}
+    return pd.DataFrame([{"sentence": sentence + _planted_said(planted)} | answers | counts])
+
+
+def _planted_said(planted: pd.DataFrame) -> str:
+    if not len(planted):
+        return ""
+    at = planted[planted["method"] == "varimax"].set_index("pairs")
+    one, other = at.loc["one concept"], at.loc["density-matched"]
+    return (
+        f" Features of one planted concept share their largest prototype (varimax) in {one['share']:.0%} of pairs "
+        f"[{one['lo']:.0%}, {one['hi']:.0%}], density-matched pairs in {other['share']:.0%}."
+    )
+
+
+def summarise(tables: Mapping[str, pd.DataFrame]) -> dict[str, list[dict[str, Any]]]:
+    """The verdict and the scores as rows for the command line."""
+    frames = {
+        "what this run shows": tables["verdict"][["sentence"]],
+        "held-out co-firing excess: Spearman with similarity": tables["scores"].drop(columns=["n_pairs"]),
+        "planted concepts": tables["planted"],
+    }
+    return {t: f.astype(object).where(f.notna(), None).to_dict("records") for t, f in frames.items() if len(f)}
