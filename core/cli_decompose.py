@@ -56,6 +56,9 @@ def decompose_command(
         Literal["run", "neuronpedia"], typer.Option(help="Who measures: the run's own model, or Neuronpedia.")
     ] = "run",
     bank: Annotated[Literal["auto", "shipped", "text"], typer.Option(help="Control phrases.")] = "auto",
+    groups: Annotated[
+        int, typer.Option(min=100, help="Control groups at most; fewer mean fewer requests to Neuronpedia.")
+    ] = 310,
     retest: Annotated[int, typer.Option(min=0, help="Labels to test a second time with other phrases.")] = 0,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     device: Annotated[str | None, typer.Option(help="auto | cpu | cuda | mps")] = None,
@@ -85,7 +88,8 @@ def decompose_command(
         return
     params = Params(
         proposer="llm" if proposer == "replay" else proposer,
-        style=style, n_parts=parts, n_phrases=phrases, n_whole=asking.n_whole, bank=bank, n_retest=retest, seed=seed,
+        style=style, n_parts=parts, n_phrases=phrases, n_whole=asking.n_whole, bank=bank, n_groups=groups,
+        n_retest=retest, seed=seed,
     )  # fmt: skip
     with console.ConsoleProgress() as progress:
         for note in chosen.notes:

@@ -74,7 +74,7 @@ def decomposability() -> tuple[Control, ...]:
     """Everything that decides which labels are listed, in which order, drawn how."""
     results = _results()
     keys = [result.key for result in results] or [""]
-    sources = sorted({str(s) for result in results for s in result.tests["label_source"]})
+    sources = sorted({str(s) for result in results for s in result.tests["label_source"].unique()})
     return (
         choice("decomposability_result", keys[0], keys),
         choice("decomposability_kind", "any", ("any", *KINDS)),

@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from core.analyses.truth_summary import by_kind
-from dashboard import controls, facts, subject, truth_charts, truth_facts, widgets
+from dashboard import controls, facts, files, subject, truth_charts, truth_facts, widgets
 from dashboard.truth_data import Truth
 
 COVERAGE = (
@@ -62,7 +62,7 @@ def render_outcomes(found: Truth) -> None:
     judged = found.concepts.dropna(subset="outcome")
     if len(judged):
         st.plotly_chart(truth_charts.outcome_bars(judged), key="truth_bars", alt=truth_charts.outcomes_alt(judged),
-                        config={"displayModeBar": False})  # fmt: skip
+                        config=files.picture_config("outcomes"))  # fmt: skip
 
 
 def render_map(found: Truth, kinds: list[str]) -> None:
@@ -74,7 +74,7 @@ def render_map(found: Truth, kinds: list[str]) -> None:
     figure = truth_charts.overlap_heatmap(found.overlap, names, kind)
     event = st.plotly_chart(
         figure, key=f"truth_map_{subject.link_digest()}", on_select="rerun", selection_mode="points",
-        config={"displayModeBar": False},
+        config=files.picture_config("concepts"),
         alt=f"F1 of {len(names)} concepts by the features that overlap them most; the table below has every number",
     )  # fmt: skip
     cut = f" The first {len(names)} of {len(of_kind)} concepts." if len(names) < len(of_kind) else ""

@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from dashboard.verdict_wording import KINDS, rate_text
 from dashboard.wording import number, one_line
 
+MAX_SVG = 2_000
 FAMILY = re.compile(r"([a-z_]{2,30})=\S")
 SYMBOLS = dict(zip(KINDS, ("circle", "circle-open-dot", "diamond", "x", "cross-thin-open", "line-ew-open",
                            "circle-open", "hash-open"), strict=True))  # fmt: skip
@@ -31,6 +32,7 @@ def strip(frame: pd.DataFrame, by: str, seed: int = 0) -> go.Figure:
     kinds = kinds_in(frame)
     known = frame[frame[column].notna() & ((frame[column] > 0) | (scale == "linear"))]
     spread = np.random.default_rng(seed).uniform(-0.28, 0.28, len(known))
+    trace = go.Scattergl if len(known) > MAX_SVG else go.Scatter  # thousands of SVG marks hold a browser up
     figure = go.Figure()
     for i, kind in enumerate(kinds):
         rows = (known["kind"] == kind).to_numpy()
@@ -40,7 +42,7 @@ def strip(frame: pd.DataFrame, by: str, seed: int = 0) -> go.Figure:
             for f, label, x in zip(some["feature"], some["label"], some[column], strict=True)
         ]
         figure.add_trace(
-            go.Scatter(
+            trace(
                 x=some[column], y=i + spread[rows], mode="markers", name=kind, customdata=some["test"].tolist(),
                 hovertext=hover, hoverinfo="text", marker={"symbol": SYMBOLS[kind], "size": 9, "line": {"width": 1.5}},
             )

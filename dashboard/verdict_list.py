@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from core.store import Run
-from dashboard import controls, readers, subject, verdict_charts
+from dashboard import controls, files, readers, subject, verdict_charts
 from dashboard.verdict_data import Tested
 from dashboard.verdict_wording import KINDS
 
@@ -104,7 +104,7 @@ def render_against(found: pd.DataFrame) -> None:
         return
     if by in verdict_charts.AXES:
         st.plotly_chart(verdict_charts.strip(found, by), key="decomposability_strip", theme="streamlit",
-                        alt=verdict_charts.strip_alt(found, by), config={"displayModeBar": False})  # fmt: skip
+                        alt=verdict_charts.strip_alt(found, by), config=files.picture_config("classes"))  # fmt: skip
         table = verdict_charts.medians(found)
     else:
         table = verdict_charts.shares_table(found, by)

@@ -26,7 +26,7 @@ class Params:
     """What a test depends on besides labels and phrases.
 
     ``bank``: ``shipped`` | ``text`` | ``auto`` (text for phrases out of the run's own text and where the model does not
-    know the shipped bank's words). ``n_own`` windows of own text, ``n_near`` phrases of near labels, ``n_shuffled``
+    know the shipped bank's words), ``n_groups`` of it at most. ``n_own`` windows of own text, ``n_near`` phrases of near labels, ``n_shuffled``
     shuffles of the label; ``n_swaps`` swapped pairs at least, where there are features enough; ``n_retest`` labels
     tested twice.
     """
@@ -40,6 +40,7 @@ class Params:
     n_near: int = 20
     n_shuffled: int = 12
     bank: str = "auto"
+    n_groups: int = 310
     n_swaps: int = 40
     n_retest: int = 0
     seed: int = 0

@@ -21,7 +21,6 @@ from core.proposals.corpus import Corpus
 from core.proposals.from_corpus import CorpusProposer
 
 BankName = Literal["shipped", "text"]
-N_GROUPS = 300
 GROUP = 12  # phrases a group
 RESERVE = 30  # windows cut for a group, so that twelve are left without those that name a label's parts
 MAX_ROUNDS = 20  # over the words of a text
@@ -54,6 +53,11 @@ class Bank:
         ends = np.cumsum([len(g.phrases) for g in self.groups]).tolist()
         return tuple(range(end - len(g.phrases), end) for g, end in zip(self.groups, ends, strict=True))
 
+    def some(self, n: int, seed: int) -> Bank:
+        """``n`` of the groups, drawn uniformly, in their order; all of them when there are no more."""
+        chosen = np.sort(np.random.default_rng([seed, 8]).permutation(len(self.groups))[:n])
+        return Bank(self.name, tuple(self.groups[i] for i in chosen.tolist()))
+
     @property
     def sha256(self) -> str:
         text = "\n".join(f"{g.name}\t{p}" for g in self.groups for p in g.phrases)
@@ -65,7 +69,7 @@ def shipped_bank() -> Bank:
     return Bank("shipped", tuple(Group(g.name, g.phrases) for g in control_bank()))
 
 
-def text_bank(corpus: Corpus, n_groups: int = N_GROUPS, seed: int = 0) -> Bank:
+def text_bank(corpus: Corpus, n_groups: int = 310, seed: int = 0) -> Bank:
     """Groups of windows around words of the held-out text, each word once; frequent words are drawn sooner.
 
     Where the text has too few words for that, words come again with other windows, and there may be fewer groups.

@@ -26,9 +26,27 @@ class Proposer(Protocol):
         """A proposal, or why there is none, for every label; ``sample`` 1, 2 ... writes other phrases."""
         ...
 
+    def n_steps(self, labels: Sequence[Label]) -> int:
+        """How often ``advance`` will be told of progress, about."""
+        ...
+
+    def spent(self) -> str:
+        """What was paid so far, for people; "" where nothing is paid."""
+        ...
+
     def about(self) -> dict[str, Any]:
         """Who proposed, and what it took, for the manifest."""
         ...
+
+
+class _Free:
+    """What proposers that ask nobody say of their cost."""
+
+    def n_steps(self, labels: Sequence[Label]) -> int:
+        return len(labels)
+
+    def spent(self) -> str:
+        return ""
 
 
 class FromModel:
@@ -42,6 +60,13 @@ class FromModel:
     def propose(self, labels: Sequence[Label], sample: int, advance: Advance) -> Proposals:
         return from_llm.propose(labels, self.session, dataclasses.replace(self.asking, sample=sample), advance)
 
+    def n_steps(self, labels: Sequence[Label]) -> int:
+        return len(labels) * (self.asking.n_rounds + (self.asking.whole_calls if self.asking.n_whole else 0))
+
+    def spent(self) -> str:
+        spent = self.session.spent
+        return f"{spent.n_calls} calls paid, {spent.cost_text}" if spent.n_calls else ""
+
     def about(self) -> dict[str, Any]:
         """What this session paid and what the whole ledger holds: tokens, money, retries, refusals, parse failures."""
         return {
@@ -53,7 +78,7 @@ class FromModel:
         }
 
 
-class FromText:
+class FromText(_Free):
     """Retrieval out of the run's own text; one proposal per feature, whatever its label says."""
 
     needs_label, own_text = False, True
@@ -70,7 +95,7 @@ class FromText:
         return {"generator": f"{GENERATOR}, seed {self.corpus.seed}", "prompts": []}
 
 
-class FromFile:
+class FromFile(_Free):
     """Phrases that were uploaded; there is no second sample of them."""
 
     needs_label, own_text = True, False

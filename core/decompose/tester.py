@@ -108,8 +108,19 @@ class _Work:
         return self._propose([of.get((p.feature, p.label)) or Label(p.feature, "", "") for p in named], 1)
 
     def _propose(self, labels: Sequence[Label], sample: int) -> Proposals:
-        self.progress.stage("propose phrases" + (", second sample" if sample else ""), None, "calls")
-        return self.proposer.propose(labels, sample, self.progress.advance)
+        """Ask the proposer; what it costs is said every tenth of the way."""
+        total = max(1, self.proposer.n_steps(labels))
+        self.progress.stage("propose phrases" + (", second sample" if sample else ""), total, "steps")
+        done = 0.0
+
+        def advance(n: float) -> None:
+            nonlocal done
+            before, done = done, done + n
+            self.progress.advance(n)
+            if int(10 * before / total) < int(10 * done / total) and self.proposer.spent():
+                self.progress.note(self.proposer.spent())
+
+        return self.proposer.propose(labels, sample, advance)
 
     @cached_property
     def density(self) -> dict[int, float]:
@@ -129,7 +140,8 @@ class _Work:
             if name == "text":
                 self.progress.note(f"{unknown:.0%} of the shipped controls' words are unknown to this model: "
                                    "controls are cut from the run's own text")  # fmt: skip
-        return bank if name == "shipped" else text_bank(self.corpus, seed=self.params.seed)
+        n = self.params.n_groups
+        return bank.some(n, self.params.seed) if name == "shipped" else text_bank(self.corpus, n, self.params.seed)
 
     def identity(self) -> dict[str, Any]:
         """Everything that could change a number."""
@@ -188,6 +200,7 @@ class _Work:
         words = [Words.of(p) for p in proposals]
         controls = Controls(self.bank)
         near = [controls.near(w) for w in words]
+        near = [n if self._enough(controls.rows(n), p) else frozenset() for n, p in zip(near, proposals, strict=True)]
         rows = [controls.rows(n) for n in near]
         near_labels = _near_labels(proposals, words)
         stimuli = [
@@ -215,6 +228,10 @@ class _Work:
         n = len(stimuli)
         judged = _Judged(stimuli, verdicts[:n], rows, [len(x) for x in near], acts)
         return judged, list(zip(swapped, verdicts[n:], strict=True))
+
+    def _enough(self, rows: np.ndarray, proposal: Proposal) -> bool:
+        """Whether so many controls are left that a part could be UP; if not, those near the label have to stay in."""
+        return len(rows) >= max(self.params.rules.groups_needed(len(proposal.parts)), 2)
 
     def _stimuli(self, proposal: Proposal, near_of_bank: list[str], near: list[Proposal]) -> Stimuli:
         p, seed = self.params, self.params.seed

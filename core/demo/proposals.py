@@ -95,6 +95,12 @@ class FromWorld:
             tuple(o for o in outcomes if isinstance(o, NotProposed)),
         )
 
+    def n_steps(self, labels: Sequence[Label]) -> int:
+        return len(labels)
+
+    def spent(self) -> str:
+        return ""
+
     def about(self) -> dict[str, Any]:
         return {"generator": self._generator, "prompts": []}
 

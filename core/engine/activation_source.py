@@ -63,9 +63,10 @@ class ModelSource:
     @property
     def about(self) -> dict[str, Any]:
         """Model, SAE, windows, device and packages."""
+        model = dataclasses.asdict(self._model.info)
         return {
             "source": "the run's own model",
-            "model": dataclasses.asdict(self._model.info) | {"name": self._name},
+            "model": {k: v for k, v in model.items() if k != "device"} | {"name": self._name},
             "sae_sha256": self._sae.info.weights_sha256,
             "context_size": self._windowing.context_size,
             "prepend_bos": self._windowing.bos_id is not None,

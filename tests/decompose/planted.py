@@ -43,13 +43,16 @@ class Planted:
 
     each: int = 1
     seed: int = 0
+    which: tuple[str, ...] = tuple(KINDS)
     kinds: list[str] = field(default_factory=list)
     concepts: list[list[str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.rng = np.random.default_rng(self.seed)
-        self.kinds = [kind for kind in KINDS for _ in range(self.each)]
+        self.kinds = [kind for kind in self.which for _ in range(self.each)]
         self.concepts = [[f"q{chr(97 + s)}{self._name(j)}" for s in range(N_PARTS)] for j in range(len(self.kinds))]
+        self._random = [(j, 60) for j, kind in enumerate(self.kinds) if kind == "random"]
+        self._anywhere = self._random + [(j, 5) for j, kind in enumerate(self.kinds) if kind == "region"]
         self._of_word: dict[str, list[int]] = {}
         for j, kind in enumerate(self.kinds):
             own = self.concepts[j]
@@ -75,9 +78,8 @@ class Planted:
                 if self.kinds[j] != "AND" or set(self.concepts[j]) <= set(words[max(0, pos - 15) : pos + 1]):
                     fire(j, pos)
             before = words[pos - 1] if pos else ""
-            for j, kind in enumerate(self.kinds):
-                code = crc32(f"{self.seed}/{j}/{word}/{before}".encode())
-                if (kind == "random" and code % 60 == 0) or (kind == "region" and pos >= 40 and code % 5 == 0):
+            for j, share in self._anywhere if pos >= 40 else self._random:
+                if crc32(f"{self.seed}/{j}/{word}/{before}".encode()) % share == 0:
                     fire(j, pos)
         return found
 

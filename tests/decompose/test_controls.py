@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -147,7 +145,18 @@ def test_swaps_use_no_feature_twice_until_all_are_used_and_no_pair_twice() -> No
     assert swapped_pairs([], [], {}, [], 5) == []
 
 
-def test_the_bank_ships_whole(tmp_path: Path) -> None:
+def test_some_of_a_bank_are_drawn_by_seed_and_keep_their_order() -> None:
+    bank = shipped_bank()
+    some = bank.some(100, 0)
+    names = [g.name for g in bank.groups]
+    order = [names.index(g.name) for g in some.groups]
+    assert len(order) == 100
+    assert order == sorted(order)
+    assert some.sha256 == bank.some(100, 0).sha256 != bank.some(100, 1).sha256
+    assert bank.some(1000, 0).sha256 == bank.sha256
+
+
+def test_the_bank_ships_whole() -> None:
     bank = shipped_bank()
     assert len(bank.groups) >= 300
     assert all(len(g.phrases) == GROUP for g in bank.groups)
