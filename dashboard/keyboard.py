@@ -12,11 +12,12 @@ import streamlit as st
 KEYS = (
     ("?", "this list", "every page"),
     ("s", "share this view: link, HTML file, data", "every page"),
-    ("/ or Ctrl+K", "find a feature: number, words, link", "Home, Feature, Feature list"),
+    ("/", "find a feature: number, words, link", "Home, Feature, Feature list"),
+    ("Ctrl+K", "the same", "Feature"),
     ("Right, Left", "next, previous feature (of the list, when stepping through it)", "Feature"),
     ("x", "a random feature that fires", "Feature"),
     ("l", "put the feature on the list, or take it off", "Feature"),
-    ("d", "download the page's table as csv", "Home, Feature"),
+    ("d", "download the table as csv", "every page with one table"),
     ("Ctrl+Enter", "measure the text in the box", "Try your own text"),
     ("Esc", "close a panel", "everywhere"),
 )

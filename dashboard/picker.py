@@ -87,6 +87,8 @@ def render_listing(found: pd.DataFrame, title: str, columns: Sequence[str] = ())
 def catch(page: str) -> None:
     """Open the features that are clicked in a page's own HTML, and the box below at ``/``."""
     links.catch_links(f"{page}_links", _open if page != "feature" else _step, _find)
+    if page != "feature" and st.session_state.pop("finding", False):  # there the Find button opens it
+        render_find()
 
 
 def _open(feature: int) -> None:

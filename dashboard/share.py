@@ -10,7 +10,7 @@ from core.store import Run
 from dashboard import downloads, export_html, files, readers, subject, views_html
 
 
-@st.dialog("Share this view", width="medium")
+@st.dialog("Share this view", width="medium", on_dismiss="rerun")  # charts take over the kind of picture
 def render_share() -> None:
     _render_link()
     name = subject.run_name()

@@ -71,7 +71,7 @@ def tried_html(found: Sequence[PhraseActs], act_max: float) -> str:
     about = f"it fires on {fired} of {plural(len(found), 'text')}; largest act {number(largest)}"
     about += f", {percent(largest / act_max)} of its largest in the run" if act_max else "; in the run it never fires"
     lines = "".join(_line(f, act_max or largest) for f in found)
-    head = f"<h3>What the feature does on it</h3><p>{escape(about)}</p>"
+    head = f"<h4>What the feature does on it</h4><p>{escape(about)}</p>"
     return f'<div class="p-groups p-one"><div class="p-g">{head}<ol>{lines}</ol></div></div>'
 
 

@@ -41,9 +41,12 @@ def headline(tests: pd.DataFrame) -> str:
     rest = len(counted) - survive - fails - partly
     said = [f"{partly} hold only in part or as a whole", f"{fails} fail outright", f"{rest} are not decided"]
     spread = share_text(survive, len(counted))
+    silent = tests.loc[tests["published_count"] == NO_PART, "kind"]
+    whole = int((silent == "WHOLE-ONLY").sum())
+    missed = f" Of {len(silent)} in which no part fires, {whole} hold as a whole." if len(silent) else ""
     return (
         f"Counting firing phrases calls {len(counted)} of {plural(tested, 'label')} decomposable. "
-        f"With controls {survive} of these {len(counted)} survive ({spread}); {', '.join(said)}."
+        f"With controls {survive} of these {len(counted)} survive ({spread}); {', '.join(said)}.{missed}"
     )
 
 

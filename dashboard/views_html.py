@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from core.analyses.registry import ANALYSES
-from core.results import results
+from core.results import Result, results
 from core.store import Run
 from dashboard import (
     charts,
@@ -54,7 +54,7 @@ def view_of(page: str, run: Run, link: Link, base: str) -> View:
         title, sections = PAGES[page](run, link, base)
     else:
         title, sections = f"{spec.title} of run {run.name}", result_sections(run, spec.analysis)
-    return View(title, sections, footer_html(run, spec.analysis))
+    return View(title, sections, footer_html(run, result_of(run, spec, link)))
 
 
 def value(link: Link, known: tuple[Control, ...], key: str) -> str:
@@ -196,15 +196,25 @@ def readable(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.drop(columns=[c for c, value in first.items() if isinstance(value, (list, np.ndarray))])
 
 
-def footer_html(run: Run, analysis: str | None) -> str:
-    """Where the numbers come from and what makes them again: the run, and the analysis' newest result."""
+def result_of(run: Run, spec: nav.PageSpec, link: Link) -> Result | None:
+    """The result that the view draws: the one its link names, else the newest; None where it draws the run alone."""
+    verdict_shown = spec.key == "feature" and link.get("feature_view") != "activations"
+    analysis = spec.analysis or (verdict_data.KEY if verdict_shown else None)
+    found = results(run, analysis) if analysis else []
+    if verdict_shown and not readers.tests_of(run, int(link["feature"])):
+        return None
+    named = link.get("decomposability_result") or link.get(f"{spec.key}_test", "").partition("-")[0]
+    return next((r for r in found if named and r.path.name.startswith(named)), found[0] if found else None)
+
+
+def footer_html(run: Run, result: Result | None) -> str:
+    """Where the numbers come from and what makes them again: the run, and the result that is drawn."""
     parts = [f"<h2>Where these numbers come from: run {escape(run.name)}</h2>"]
     parts.append(facts.facts_html(facts.run_facts(run.manifest) + facts.fidelity_facts(run.manifest), "p-prov"))
     commands = [f"{provenance.run_command(run.manifest)}    # make it again"]
-    tested = analysis or (verdict_data.KEY if readers.decompositions(run) else None)
-    for found in results(run, tested)[:1] if tested else []:
-        parts.append(f"<h2>{escape(tested or '')}</h2>")
-        parts.append(facts.facts_html(provenance.result_facts(found.manifest), "p-prov"))
-        commands.append(f"{provenance.result_command(run.name, found.manifest)}    # make the result again")
+    if result is not None:
+        parts.append(f"<h2>{escape(str(result.manifest['analysis']))}</h2>")
+        parts.append(facts.facts_html(provenance.result_facts(result.manifest), "p-prov"))
+        commands.append(f"{provenance.result_command(run.name, result.manifest)}    # make the result again")
     parts.append(f"<pre>{escape(chr(10).join(commands))}</pre>")
     return "".join(parts)

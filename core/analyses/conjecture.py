@@ -22,6 +22,7 @@ from core.analyses.patterns import Patterns, Rows, pattern_matrix
 from core.annotation import FOLDER, SPECS
 from core.errors import InputError
 from core.maths.cofiring_excess import (
+    Judge,
     Target,
     choose_pairs,
     density_baseline,
@@ -47,6 +48,7 @@ from core.tables import TableSpec
 
 N_BINS = 40
 LEAST_PAIRS = 100
+NAME = ["scale", "similarity", "k"]
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class Params:
     rows: Rows = "random"
     ks: tuple[int, ...] = (4, 8, 16, 24, 32, 64)
     min_firings: int = 20
-    n_pairs: int = 200_000
+    n_pairs: int = 100_000
     n_kernel: int = 1_000
     n_null: int = 5
     n_boot: int = 200
@@ -141,23 +143,42 @@ def _scores(
     """One row per variant: Spearman with the held-out excess, its interval and its nulls."""
     sample = _kernel_sample(halves, params)
     real = [*_all_variants(halves, target.pairs, ks, sample), *_baselines(halves, target, decoder)]
-    rows = pd.DataFrame([_score(v, target) for v in real])
+    rows = _judged(real, target, halves)
     progress.advance(1)
     nulls: list[pd.DataFrame] = []
     for rng in np.random.default_rng([params.seed, 22]).spawn(params.n_null):
         twin = halves.shuffled(rng)
         own = target_of(twin.test_binary, twin.document, params.n_pairs, 0, rng)
-        at_own = _all_variants(twin, own.pairs, ks, sample)
-        of_null = pd.DataFrame([_point(v, own) for v in at_own])
-        of_density = pd.DataFrame([_point(v, target) for v in _all_variants(twin, target.pairs, ks, sample)])
-        nulls.append(of_null.merge(of_density, on=["scale", "similarity", "k"], suffixes=("", "_density")))
+        of_null = _judged(_all_variants(twin, own.pairs, ks, sample), own, twin)
+        plain = Target(target.pairs, target.excess, target.draws[:0], target.n_possible)
+        of_density = _judged(_all_variants(twin, target.pairs, ks, sample), plain, twin)[[*NAME, "spearman"]]
+        nulls.append(of_null.merge(of_density.rename(columns={"spearman": "density_twin"}), on=NAME))
         progress.advance(1)
-    by = pd.concat(nulls).groupby(["scale", "similarity", "k"])
-    null = by["spearman"].agg(null_mean="mean", null_lo="min", null_hi="max").join(
-        by["spearman_density"].mean().rename("density_twin")
+    by = pd.concat(nulls).groupby(NAME)
+    null = by.agg(
+        null_mean=("spearman", "mean"),
+        null_lo=("spearman", "min"),
+        null_hi=("spearman", "max"),
+        partial_null_hi=("partial", "max"),
+        density_twin=("density_twin", "mean"),
     )
-    rows = rows.merge(null.reset_index(), on=["scale", "similarity", "k"], how="left")
+    rows = rows.merge(null.reset_index(), on=NAME, how="left")
     return rows.assign(k=rows["k"].where(rows["k"] > 0).astype("Int32"))
+
+
+def _judged(found: list[Variant], target: Target, halves: _Halves) -> pd.DataFrame:
+    """Every variant's scores; those that speak of some pairs only are judged on these."""
+    n, judges, rows = np.diff(halves.fit_binary.indptr), {}, []
+    for v in found:
+        n_pairs = len(v.values)
+        if n_pairs < LEAST_PAIRS:
+            continue
+        key = None if v.pairs is None else "some"
+        if key not in judges:
+            judges[key] = Judge.of(target, n, v.pairs)
+        scale, similarity, k = v.name
+        rows.append({"scale": scale, "similarity": similarity, "k": k, "n_pairs": n_pairs} | judges[key].score(v.values))
+    return pd.DataFrame(rows)
 
 
 def _kernel_sample(halves: _Halves, params: Params) -> np.ndarray:
@@ -176,7 +197,7 @@ def _all_variants(halves: _Halves, pairs: np.ndarray, ks: list[int], sample: np.
 def _baselines(halves: _Halves, target: Target, decoder: np.ndarray | None) -> list[Variant]:
     """What needs no C: densities, decoder cosine, and the fitted half's own excess, which is all the data there is."""
     n, n_rows = np.diff(halves.fit_binary.indptr), halves.fit.shape[0]
-    fit_pairs = choose_pairs(n, n_rows, 200_000, np.random.default_rng(0))[0]
+    fit_pairs = choose_pairs(n, n_rows, 200_000, np.random.default_rng(0))[0]  # which pairs hardly matters
 
     def own(pairs: np.ndarray) -> np.ndarray:
         return excess_of(pair_counts(halves.fit_binary, pairs), n[pairs[:, 0]] * n[pairs[:, 1]] / n_rows)
@@ -186,25 +207,6 @@ def _baselines(halves: _Halves, target: Target, decoder: np.ndarray | None) -> l
     if decoder is not None:
         found.append(("decoder cosine", pair_similarity(decoder.astype(np.float64), target.pairs, "cosine")))
     return [Variant(name, "baseline", None, values) for name, values in found]
-
-
-def _point(v: Variant, target: Target) -> dict[str, object]:
-    excess = target.excess if v.pairs is None else target.excess[v.pairs]
-    enough = len(excess) > 2
-    value = float(ranks(v.values)[0] @ ranks(excess)[0]) if enough else np.nan
-    return {"scale": v.scale, "similarity": v.similarity, "k": v.name[2], "spearman": value}
-
-
-def _score(v: Variant, target: Target) -> dict[str, object]:
-    """With an interval: draws re-centred on the value, for resampling adds noise that lowers every draw alike."""
-    point = _point(v, target)
-    draws = target.draws if v.pairs is None else target.draws[:, v.pairs]
-    if draws.shape[1] <= 2:
-        return point | {"lo": np.nan, "hi": np.nan, "n_pairs": draws.shape[1]}
-    value = point["spearman"]
-    found = np.concatenate([ranks(d) @ ranks(v.values)[0] for d in draws])
-    lo, hi = value + np.quantile(found - found.mean(), [0.025, 0.975])
-    return point | {"lo": lo, "hi": hi, "n_pairs": draws.shape[1]}
 
 
 def _raw(p: Patterns, ks: list[int], k_own: int, params: Params) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -13,6 +13,7 @@ from scipy import sparse
 
 RANKED = ("jaccard", "overlap", "phi")
 N_BINS = 20
+FEW_COLUMNS = 1_536  # counts of all pairs at once: 19 MB
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,9 @@ def pair_counts(binary: sparse.spmatrix, pairs: np.ndarray) -> np.ndarray:
     csc = sparse.csc_matrix(binary)
     csc.sort_indices()
     ones = np.ones(csc.nnz)
+    if csc.shape[1] <= FEW_COLUMNS:
+        of_all = sparse.csc_matrix((ones, csc.indices, csc.indptr), shape=csc.shape)
+        return np.rint((of_all.T @ of_all).toarray()[pairs[:, 0], pairs[:, 1]]).astype(np.int64)
     return pair_dots(csc.indptr, csc.indices, ones, np.ascontiguousarray(pairs)).astype(np.int64)
 
 

@@ -17,8 +17,6 @@ from core.maths.jaccard_kernel import jaccard_factor
 from core.maths.scaling import scale_acts
 from core.maths.svd import RANK_TOLERANCE, singular_values, truncated_svd
 
-SIMILARITIES = ("euclid", "cosine")
-
 
 @dataclass(frozen=True)
 class Variant:
@@ -40,8 +38,8 @@ def variants(fit: sparse.csr_matrix, pairs: np.ndarray, scales: tuple[str, ...],
     for scale in scales:
         a = scale_acts(fit, scale)
         coefficients = coefficients_at_most(a, max(ks))
-        for similarity in SIMILARITIES:
-            yield Variant(scale, similarity, None, full_rank_similarity(a, pairs, similarity))
+        for similarity, values in full_rank_similarity(a, pairs).items():
+            yield Variant(scale, similarity, None, values)
             for k in ks:
                 if k <= coefficients.shape[1]:
                     yield Variant(scale, similarity, k, pair_similarity(coefficients[:, :k], pairs, similarity))

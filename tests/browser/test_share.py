@@ -117,6 +117,25 @@ def test_the_policy_stops_markup_even_if_it_were_not_escaped(chromium: Browser, 
         assert all("csp" in reason for reason in reasons)
 
 
+@pytest.mark.parametrize("kind", ["svg", "png"])
+def test_a_chart_is_saved_as_the_picture_that_was_chosen(kind: str, page: Page, url: str, tmp_path: Path) -> None:
+    page.goto(f"{url}/lists?run=toy&features=2,9")
+    expect(page.locator(".js-plotly-plot .bars path").first).to_be_attached()
+    settled(page, lists_n="6")
+    if kind == "png":
+        share(page)
+        page.get_by_role("dialog").get_by_text("png", exact=True).click()
+        page.wait_for_timeout(500)
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("dialog")).to_have_count(0)
+    page.locator(".js-plotly-plot").first.hover()
+    with page.expect_download() as download:
+        page.locator(".modebar-btn").first.click()
+    assert download.value.suggested_filename == f"prism_toy_compare.{kind}"
+    start = download.value.path().read_bytes()[:8]
+    assert start.startswith({"svg": b"<svg", "png": b"\x89PNG"}[kind])
+
+
 def test_the_data_behind_a_view_comes_in_every_form(page: Page, url: str, tmp_path: Path) -> None:
     open_feature(page, url, 2, feature_top="3")
     share(page)
@@ -156,4 +175,18 @@ def test_the_question_mark_lists_the_keys_on_every_page(key: str, page: Page, ur
     page.keyboard.press("?")
     expect(page.get_by_role("dialog").get_by_text("share this view")).to_be_visible()
     page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+@pytest.mark.parametrize("path", ["?run=toy", "lists?run=toy&features=1,2"])
+def test_a_slash_finds_a_feature_from_pages_without_a_find_button(path: str, page: Page, url: str) -> None:
+    page.goto(f"{url}/{path}")
+    expect(page.locator(".p-h").first).to_be_visible()
+    settled(page)
+    expect(page.locator("html")).to_have_attribute("data-prism-links", "caught")
+    page.keyboard.press("/")
+    page.get_by_role("dialog").get_by_role("textbox").fill("12")
+    page.keyboard.press("Enter")
+    settled(page, feature="12")
+    expect(page.locator(".p-h").first).to_contain_text("Feature 12")
     expect(page.get_by_role("dialog")).to_have_count(0)

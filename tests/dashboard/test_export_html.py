@@ -118,6 +118,17 @@ def test_a_file_of_a_verdict_holds_sentence_plot_and_phrases(own_cache: Path, mo
     assert "LABEL-FAILS" in saved(own_cache, "decomposability", {"run": "toy"})
 
 
+def test_the_footer_of_a_file_is_of_the_result_that_its_link_names(
+    own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PRISM_CACHE_DIR", str(own_cache))
+    old, _ = (write_decomposition(Store(own_cache).run("toy"), seed=seed) for seed in (11, 12))
+    assert "seed = 12" in saved(own_cache, "decomposability", {"run": "toy"})
+    key = old.path.name[:8]
+    assert "seed = 11" in saved(own_cache, "decomposability", {"run": "toy", "decomposability_result": key})
+    assert "seed = 11" in saved(own_cache, "feature", {"run": "toy", "feature": "5", "feature_test": f"{key}-3"})
+
+
 # --- the dialog ----------------------------------------------------------------------------------------------
 
 

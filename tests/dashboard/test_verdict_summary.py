@@ -34,6 +34,7 @@ def test_the_headline_counts_what_survives_of_what_counting_calls_decomposable(t
     assert "calls 4 of 6 labels decomposable" in said
     assert "1 of these 4 survive (25 % [1, 81])" in said
     assert "1 hold only in part or as a whole, 1 fail outright, 1 are not decided" in said
+    assert said.endswith("Of 1 in which no part fires, 1 hold as a whole.")
 
 
 def test_without_any_such_label_the_headline_says_so(tests: pd.DataFrame) -> None:

@@ -1,6 +1,7 @@
 """A run of planted features over words, an ActivationSource that agrees with it, and phrases that speak of concepts.
 
-A concept is a word. Features of a kind have a label of five concepts; text and phrases are words with spaces between.
+A concept is a word, of which a token set knows some forms. All features fire weakly on a few tokens anywhere. Features
+of a kind have a label of five concepts; text and phrases are words with spaces between.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from core.store import Run
 from tests import factories
 
 N_FILLERS, N_POS, N_PARTS, N, N_WHOLE = 250, 60, 5, 12, 40
+MISS = 0.03  # of words that a phrase was to hold, as writers do
 KINDS = {
     "OR": {"ALL-PARTS"},
     "AND": {"WHOLE-ONLY"},
@@ -60,7 +62,8 @@ class Planted:
                 own = [f"{w}true" for w in own]
             if kind in ("OR", "token set", "one facet", "swapped label", "AND"):
                 for word in own[:1] if kind == "one facet" else own:
-                    self._of_word.setdefault(word, []).append(j)
+                    for form in ("", "s") if kind == "token set" else ("",):
+                        self._of_word.setdefault(word + form, []).append(j)
 
     @staticmethod
     def _name(j: int) -> str:
@@ -78,6 +81,9 @@ class Planted:
                 if self.kinds[j] != "AND" or set(self.concepts[j]) <= set(words[max(0, pos - 15) : pos + 1]):
                     fire(j, pos)
             before = words[pos - 1] if pos else ""
+            weak = crc32(f"{self.seed}/{word}/{before}/weak".encode()) % (60 * len(self.kinds))
+            if weak < len(self.kinds) and self.kinds[weak] != "no firing":
+                found.setdefault(weak, np.zeros(len(words), np.float32))[pos] = 0.3
             for j, share in self._anywhere if pos >= 40 else self._random:
                 if crc32(f"{self.seed}/{j}/{word}/{before}".encode()) % share == 0:
                     fire(j, pos)
@@ -94,23 +100,26 @@ class Planted:
                 context = contexts[300 + 60 * j + n]
                 places = self.rng.choice(12, N_PARTS, replace=False) + int(self.rng.integers(15, 40))
                 for word, place in zip(own, places if kind == "AND" else places[: 1 + n % 2], strict=False):
-                    context[place] = word if kind == "AND" else str(self.rng.choice(own))
+                    form = ("", "s")[int(self.rng.integers(2))] if kind == "token set" else ""
+                    context[place] = word if kind == "AND" else str(self.rng.choice(own)) + form
         self.rng.shuffle(contexts)  # type: ignore[arg-type]
         return contexts
 
     def _fillers(self, n: int) -> list[str]:
         return [FILLERS[i] for i in self.rng.integers(0, N_FILLERS, n)]
 
-    def phrase(self, words: Sequence[str]) -> Phrase:
-        """Twelve words, those given among them at random places, in random order."""
+    def phrase(self, words: Sequence[str], forms: Sequence[str] = ("",)) -> Phrase:
+        """Twelve words, those given among them at random places in one of their forms; a few are missed."""
         out = self._fillers(12)
         for word, place in zip(words, self.rng.permutation(12).tolist(), strict=False):
-            out[place] = word
+            if self.rng.random() > MISS:
+                out[place] = word + forms[int(self.rng.integers(len(forms)))]
         return Phrase(" ".join(out))
 
     def proposal(self, j: int) -> Proposal:
         """Isolated phrases for every concept of the label, and phrases for all of them together."""
-        parts = tuple(Part(w, tuple(self.phrase([w]) for _ in range(N))) for w in self.concepts[j])
+        forms = ("", "s", "s", "y") if self.kinds[j] == "token set" else ("",)
+        parts = tuple(Part(w, tuple(self.phrase([w], forms) for _ in range(N))) for w in self.concepts[j])
         whole = tuple(self.phrase(self.concepts[j]) for _ in range(N_WHOLE))
         return Proposal(j, self.label(j), "test", "isolated", parts, whole, "upload", "planted")
 

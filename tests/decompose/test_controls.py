@@ -101,7 +101,8 @@ def test_own_text_is_held_out_uniform_and_as_long_as_asked(run: Run, planted: Pl
     assert 10 <= len(phrases) <= 40
     assert {p.document for p in phrases} <= held
     assert all(len(p.text.split()) <= 9 for p in phrases)
-    assert all(p.text.split()[-1] in planted.concepts[feature] for p in phrases)
+    ends = [planted.acts(p.text.split()).get(feature, np.zeros(1))[-1] for p in phrases if " " in p.text]
+    assert min(ends) > 0
     assert own_text(corpus, run.acts(feature), feature, 9) == phrases
     assert own_text(corpus, run.acts(feature), feature, 9, seed=1) != phrases
 
