@@ -229,7 +229,7 @@ def demo_build(
     cache_dir: CacheDir = None,
     as_json: Json = False,
 ) -> None:
-    """Train the demo's model and SAE, encode, and match its planted concepts: about 20 minutes on two cores."""
+    """Train the demo's model and SAE, encode, match its concepts, test its labels: about 20 minutes on two cores."""
     _engine("train")
     from core.demo.committed import make_demo
 

@@ -56,7 +56,7 @@ class PhraseActs:
 
 def refusal(run: Run) -> PrismError | None:
     """Why the model of this run cannot be asked from here, or None when it can."""
-    if error := widgets.refusal("running the model on your own text", Settings.from_env().hosted_live):
+    if error := widgets.refusal("Running the model on your own text", Settings.from_env().hosted_live):
         return error
     recipe = run.manifest.get("recipe") or {}
     sae, model = recipe.get("sae") or {}, recipe.get("model") or {}

@@ -55,7 +55,7 @@ def may_write() -> bool:
 
 
 def refusal(what: str, allowed: bool = False) -> PrismError | None:
-    """Why ``what`` (a phrase such as "asking a language model") is off here, or None.
+    """Why ``what`` (such as "Asking a language model") is off here, or None.
 
     It is for the person at this machine; on a host only where its owner ``allowed`` it.
     """

@@ -177,7 +177,9 @@ def _judged(found: list[Variant], target: Target, halves: _Halves) -> pd.DataFra
         if key not in judges:
             judges[key] = Judge.of(target, n, v.pairs)
         scale, similarity, k = v.name
-        rows.append({"scale": scale, "similarity": similarity, "k": k, "n_pairs": n_pairs} | judges[key].score(v.values))
+        rows.append(
+            {"scale": scale, "similarity": similarity, "k": k, "n_pairs": n_pairs} | judges[key].score(v.values)
+        )
     return pd.DataFrame(rows)
 
 
@@ -221,10 +223,18 @@ def _raw(p: Patterns, ks: list[int], k_own: int, params: Params) -> tuple[pd.Dat
         own = ranks(distance)[0]
         n = np.diff(_binary(acts).indptr)
         size = Variant("density only", "sqrt(p + q)", None, -np.sqrt(n[pairs].sum(1)))
-        for v in [*variants(acts, pairs, SCALES, ks), size]:
-            far = -v.values
-            row = rows.setdefault(v.name, {"scale": v.scale, "similarity": v.similarity, "k": v.k, "n_pairs": len(pairs)})
-            row["spearman" if side == "real" else "spearman_shuffled"] = float(ranks(far)[0] @ own)
+        sample = np.sort(np.random.default_rng([params.seed, 25]).permutation(acts.shape[1])[: params.n_kernel])
+        for v in [*variants(acts, pairs, SCALES, ks), *kernel_variants(_binary(acts), pairs, sample, ks), size]:
+            far, judged = -v.values, distance if v.pairs is None else distance[v.pairs]
+            if len(far) < LEAST_PAIRS:
+                continue
+            row = rows.setdefault(v.name, {"scale": v.scale, "similarity": v.similarity, "k": v.k, "n_pairs": len(far)})
+            at = own if v.pairs is None else ranks(judged)[0]
+            row["spearman" if side == "real" else "spearman_shuffled"] = float(ranks(far)[0] @ at)
+            if v.similarity == "euclid" and side == "real":
+                row["pearson_squared"] = (
+                    float(np.corrcoef(far**2, judged)[0, 1]) if far.std() and judged.std() else np.nan
+                )
             if v.similarity == "euclid" and v.k in (None, k_own):
                 scatter.append({"scale": v.scale, "k": v.k, "side": side} | _binned(far, distance))
     return _with_k(pd.DataFrame(list(rows.values()))), _with_k(pd.DataFrame(scatter))

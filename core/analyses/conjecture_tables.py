@@ -38,11 +38,12 @@ RAW = TableSpec(
     "raw",
     "Spearman between distance in C and Jaccard distance over all pairs: it measures density, see the shuffled twin",
     (
-        Column("scale", _text, "", "raw | binary | unit | phi | log1p | density only"),
+        Column("scale", _text, "", "raw .. log1p | jaccard kernel (the exact control) | density only"),
         Column("similarity", _text, "", "cosine | euclid | sqrt(p + q)"),
         Column("k", _i32, "components", "null: full rank"),
         Column("spearman", _f64, "", "distance with Jaccard distance"),
         Column("spearman_shuffled", _f64, "", "the same on shuffled columns"),
+        Column("pearson_squared", _f64, "", "Pearson of squared Euclid with 1 - J: 1 for the kernel at full rank"),
         Column("n_pairs", _i64, "pairs", "compared"),
     ),
     sort=(),
@@ -116,11 +117,10 @@ def verdict_of(
     """The sentence and the two answers, for variants named before any score was seen."""
     density = _row(scores, "density only", "baseline", None)
     proposed, cosine = _row(scores, "raw", "euclid", k), _row(scores, "unit", "cosine", k)
-    decoder, own = _row(scores, "decoder cosine", "baseline", None), _row(scores, "excess on the fitted half", "baseline", None)
+    decoder, own = (_row(scores, n, "baseline", None) for n in ("decoder cosine", "excess on the fitted half"))
     first, second = holds(proposed), holds(cosine)
-    others = [f"density alone {density['spearman']:+.2f}"]
-    others += [f"decoder cosine {decoder['spearman']:+.2f}"] if decoder is not None else []
-    others += [f"co-firing counted directly {own['spearman']:+.2f}"]
+    named = {"density alone": density, "decoder cosine": decoder, "co-firing counted directly": own}
+    others = [f"{name} {row['spearman']:+.2f}" for name, row in named.items() if row is not None]
     sentence = (
         f"Distance in C as proposed (raw, k = {k}) {'predicts' if first else 'does not predict'} which features fire "
         f"together on new documents beyond their densities ({_said(proposed)}); cosine between unit-norm columns "

@@ -26,9 +26,9 @@ class Params:
     """What a test depends on besides labels and phrases.
 
     ``bank``: ``shipped`` | ``text`` | ``auto`` (text for phrases out of the run's own text and where the model does not
-    know the shipped bank's words), ``n_groups`` of it at most. ``n_own`` windows of own text, ``n_near`` phrases of near labels, ``n_shuffled``
-    shuffles of the label; ``n_swaps`` swapped pairs at least, where there are features enough; ``n_retest`` labels
-    tested twice.
+    know the shipped bank's words), ``n_groups`` of it at most. ``n_own`` windows of own text, ``n_near`` phrases that
+    are near the label, ``n_shuffled`` shuffles of it; ``n_swaps`` swapped pairs at least, where there are features
+    enough; ``n_retest`` labels tested twice.
     """
 
     proposer: str = "corpus"

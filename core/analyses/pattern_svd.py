@@ -228,9 +228,9 @@ def _prototypes(m: _Matrix, method: str, k: int) -> dict[TableSpec, pd.DataFrame
 def _ends(p: Patterns, basis: Basis) -> pd.DataFrame:
     """The rows at both ends of every prototype, at most one per context."""
     frames = []
-    for l in range(basis.u.shape[1]):
+    for prototype in range(basis.u.shape[1]):
         for end, sign in (("+", 1.0), ("-", -1.0)):
-            score = sign * basis.u[:, l]
+            score = sign * basis.u[:, prototype]
             order = np.argsort(-score, kind="stable")
             order = order[: 50 * N_ENDS]
             order = order[score[order] > 1e-12]
@@ -239,12 +239,12 @@ def _ends(p: Patterns, basis: Basis) -> pd.DataFrame:
             frames.append(
                 pd.DataFrame(
                     {
-                        "prototype": l,
+                        "prototype": prototype,
                         "end": end,
                         "rank": np.arange(len(rows)),
                         "context": p.context[rows],
                         "pos": p.pos[rows],
-                        "score": basis.u[rows, l],
+                        "score": basis.u[rows, prototype],
                     }
                 )
             )

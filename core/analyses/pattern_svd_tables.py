@@ -127,8 +127,8 @@ COEFFICIENTS = TableSpec(
 def summarise(tables: Mapping[str, pd.DataFrame]) -> dict[str, list[dict[str, Any]]]:
     """The matrix, the ranks and the prototypes by method, as rows for the command line."""
     prototypes = tables["prototypes"]
-    columns = ["hoyer_v", "hoyer_v_null", "token_r2", "token_r2_null", "split_half", "split_half_null", "bootstrap", "seeds"]
-    by_method = prototypes.groupby("method", sort=False)[columns].median().reset_index() if len(prototypes) else prototypes
+    columns = [c for name in ("hoyer_v", "token_r2", "split_half") for c in (name, f"{name}_null")]
+    by_method = prototypes.groupby("method", sort=False)[[*columns, "bootstrap", "seeds"]].median().reset_index()
     matrix = tables["matrix"].T.reset_index().set_axis(["of the matrix", "value"], axis=1)
     frames = {
         "the matrix": matrix,

@@ -37,9 +37,7 @@ class Patterns:
 
     @property
     def binary(self) -> sparse.csc_matrix:
-        return sparse.csc_matrix(
-            (np.ones(self.acts.nnz), self.acts.indices, self.acts.indptr), shape=self.acts.shape
-        )
+        return sparse.csc_matrix((np.ones(self.acts.nnz), self.acts.indices, self.acts.indptr), shape=self.acts.shape)
 
     def halves(self, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Rows of two random halves of the documents."""
@@ -62,7 +60,7 @@ def pattern_matrix(run: Run, rows: Rows, min_firings: int, seed: int = 0, per_co
     """
     flat, special = run.flat_contexts(), np.fromiter(run.special_ids, np.int64)
     real = ~np.isin(flat.token_ids, special)
-    chosen, n_short = (_all(flat.ptr, real) if per_context else _choose(flat.ptr, real, rows, seed))
+    chosen, n_short = _all(flat.ptr, real) if per_context else _choose(flat.ptr, real, rows, seed)
     if not len(chosen):
         raise InputError(
             "no context gives a row",

@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
-from core.analyses import conjecture, decomposition, pattern_svd, truth
+from core.analyses import (
+    conjecture,
+    decomposition,
+    feature_distances,
+    pattern_svd,
+    prototype_interpretability,
+    truth,
+)
 from core.analyses.base import Analysis
 from core.errors import NotFoundError, did_you_mean
 
-ANALYSES: dict[str, Analysis] = {a.key: a for a in (truth.ANALYSIS, decomposition.ANALYSIS, pattern_svd.ANALYSIS, conjecture.ANALYSIS)}
+ANALYSES: dict[str, Analysis] = {
+    a.key: a
+    for a in (
+        truth.ANALYSIS,
+        decomposition.ANALYSIS,
+        pattern_svd.ANALYSIS,
+        feature_distances.ANALYSIS,
+        conjecture.ANALYSIS,
+        prototype_interpretability.ANALYSIS,
+    )
+}
 
 
 def analysis(key: str) -> Analysis:

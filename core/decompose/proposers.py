@@ -87,9 +87,22 @@ class FromText(_Free):
         self.corpus, self.asking = corpus, asking
 
     def propose(self, labels: Sequence[Label], sample: int, advance: Advance) -> Proposals:
+        """One proposal per feature, under each of its labels: what is retrieved does not follow them."""
         a = self.asking
         proposer = CorpusProposer(self.corpus, a.n_parts, a.n_phrases, a.n_whole, sample)
-        return proposer.propose([x.feature for x in labels], {x.feature: x.label for x in labels if x.label}, advance)
+        found = proposer.propose(list(dict.fromkeys(x.feature for x in labels)), None, advance)
+        made = {p.feature: p for p in found.made}
+        failed = {f.feature: f for f in found.failed}
+        return Proposals(
+            tuple(
+                dataclasses.replace(made[x.feature], label=x.label, label_source=x.source)
+                if x.label
+                else made[x.feature]
+                for x in labels
+                if x.feature in made
+            ),
+            tuple(dataclasses.replace(failed[x.feature], label=x.label) for x in labels if x.feature in failed),
+        )
 
     def about(self) -> dict[str, Any]:
         return {"generator": f"{GENERATOR}, seed {self.corpus.seed}", "prompts": []}

@@ -286,7 +286,7 @@ class _Work:
         reasons = {(f.feature, f.label): f.reason for f in self.proposals.failed}
         rows, numbers = [], [0] * len(made)
         for test, label in enumerate(self.labels):
-            i = where.get((label.feature, label.label), by_feature.get(label.feature))
+            i = where.get((label.feature, label.label)) if label.label else by_feature.get(label.feature)
             if i is None:
                 reason = reasons.get((label.feature, label.label)) or _no_proposal(label)
                 fires = self._fires(label.feature)

@@ -1,4 +1,4 @@
-"""The demo as a run like any user's: build its parts, encode them by a recipe, compute what is known to be true.
+"""The demo as a run like any user's: build its parts, encode them by a recipe, compute what is true, test the labels.
 
 The run folder also keeps the parts (model, SAE, corpus, recipe), so that a fresh clone can run the model live and
 anybody can make the same run again.
@@ -13,16 +13,20 @@ from pathlib import Path
 from typing import Any
 
 from core.analyses.base import Progress
+from core.analyses.decomposition import Params
 from core.analyses.registry import analysis
 from core.demo.builder import build_demo
+from core.demo.proposals import FromWorld
 from core.formats.labels import FoundLabel
 from core.formats.run_labels import add_labels
+from core.proposals.asking import Asking
 from core.recipe import load_recipe
 from core.results import Result, require_result, run_analysis
 from core.store import PARTS, Run, Store, write_sealed
 
 SEED = 7
 LABEL_SOURCE = "planted truth"
+N_RETEST = 40  # labels tested a second time with other phrases
 
 RECIPE = """\
 # The planted world: its model, SAE and text lie in this folder. `prism demo build` makes all of it again.
@@ -60,7 +64,7 @@ def make_demo(store: Store, name: str, seed: int, scale: str, progress: Progress
 
 
 def encode_demo(store: Store, name: str, parts: Path, progress: Progress, stop: bool = True) -> Run:
-    """Make the run of built parts, move them into it, and label its features with the concepts they match."""
+    """Make the run of built parts, move them into it, label its features with what they match, test those labels."""
     from core.engine.run import run_recipe
 
     n_contexts = sum(1 for _ in (parts / "corpus.jsonl").open(encoding="utf-8"))
@@ -72,7 +76,8 @@ def encode_demo(store: Store, name: str, parts: Path, progress: Progress, stop: 
     for key, params in recipe.analyses.items():
         run_analysis(run, analysis(key), params, progress)
     _label(run, require_result(run, analysis("truth")))
-    return Run(run.path)
+    _decompose(run := Run(run.path), progress)
+    return run
 
 
 def _steps_to(progress: Progress) -> Callable[[str, int, int, dict[str, float]], None]:
@@ -107,3 +112,16 @@ def _label(run: Run, result: Result) -> None:
     matched = features[features["matched"]]
     pairs = zip(matched["feature"], matched["concept"], strict=True)
     add_labels(run, [FoundLabel(int(feature), concept, LABEL_SOURCE) for feature, concept in pairs])
+
+
+def _decompose(run: Run, progress: Progress) -> None:
+    """Take every label apart as the world itself would, and see whether its parts make the feature fire."""
+    from core.decompose.choose import choose_labels
+    from core.decompose.tester import decompose
+    from core.engine.activation_source import run_source
+
+    if run.labels().empty:  # a tiny world's SAE may match nothing
+        return
+    labels = choose_labels(run, "all", needs_label=True, seed=0).labels
+    params = Params(proposer="truth", n_retest=N_RETEST)
+    decompose(run, labels, FromWorld.of_run(run, Asking()), run_source(run, "cpu"), params, progress)

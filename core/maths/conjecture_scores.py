@@ -56,7 +56,9 @@ def coefficients_at_most(a: Deflated, k: int) -> np.ndarray:
         return truncated_svd(a, rank).coefficients if rank else np.zeros((a.shape[1], 0))
 
 
-def kernel_variants(binary: sparse.csc_matrix, pairs: np.ndarray, sample: np.ndarray, ks: list[int]) -> Iterator[Variant]:
+def kernel_variants(
+    binary: sparse.csc_matrix, pairs: np.ndarray, sample: np.ndarray, ks: list[int]
+) -> Iterator[Variant]:
     """Minus distance between columns of the Jaccard kernel's factor, over pairs inside a sample of features."""
     place = np.full(binary.shape[1], -1)
     place[sample] = np.arange(len(sample))

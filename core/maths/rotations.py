@@ -17,7 +17,7 @@ def varimax(loadings: np.ndarray, seed: int | None = None, tol: float = 1e-9, ma
 
     ``seed``: start from a random rotation instead of none. SVD iteration; rotates a subspace and leaves it as it is.
     """
-    n, k = loadings.shape
+    k = loadings.shape[1]
     rotation = np.eye(k) if seed is None else np.linalg.qr(np.random.default_rng(seed).normal(size=(k, k)))[0]
     before = 0.0
     for _ in range(max_steps):

@@ -16,7 +16,6 @@ from core.maths.deflated import Deflated
 
 Scale = Literal["raw", "binary", "unit", "phi", "log1p"]
 SCALES: tuple[str, ...] = get_args(Scale)
-RULE = {"raw": lambda x: x, "log1p": np.log1p}
 
 
 def scale_acts(
@@ -27,7 +26,8 @@ def scale_acts(
     A column without variation has no length under ``phi`` and stays 0.
     """
     values = sparse.csr_matrix(acts, dtype=np.float64, copy=True)
-    values.data = RULE[scale](values.data) if scale in RULE else np.ones_like(values.data)
+    if scale != "raw":
+        values.data = np.log1p(values.data) if scale == "log1p" else np.ones_like(values.data)
     a = Deflated.plain(values)
     if token is not None and document is not None:
         a = a.less(*token_means(values, token, document))
