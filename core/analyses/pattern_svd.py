@@ -111,7 +111,9 @@ def _check(params: Params) -> None:
     wrong = [n for n in ("k_max", "n_null", "min_firings") if getattr(params, n) < 1]
     wrong += [n for n in ("k", "n_boot", "n_seeds") if getattr(params, n) < 0]
     if wrong:
-        raise InputError(f"{', '.join(wrong)} too small", "counts are positive; k = 0 lets the nulls decide")
+        raise InputError(
+            f"{', '.join(wrong)} too small", "counts are positive; k = 0 lets the nulls decide", "leave them out"
+        )
 
 
 def _no_nmf(m: _Matrix) -> str:

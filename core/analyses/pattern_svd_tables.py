@@ -46,7 +46,7 @@ SPECTRUM = TableSpec(
         Column("null_mean", _f64, "units of A", "mean over shuffled copies, centred"),
         Column("null_q95", _f64, "units of A", "95th percentile over shuffled copies, centred"),
         Column("shift_q95", _f64, "units of A", "the same over circular shifts; null unless rows = all"),
-        Column("above_null", pa.bool_(), "", "centred_value > null_q95"),
+        Column("above_null", pa.bool_(), "", "centred_value > null_q95; k counts those before the first that is not"),
         Column("excess", _f64, "share", "explained variance up to here, centred, less that of shuffled copies"),
     ),
     sort=("component",),

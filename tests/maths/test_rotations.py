@@ -107,6 +107,6 @@ def test_held_out_r2_is_high_for_scores_of_the_token_and_not_above_zero_for_othe
     r2 = held_out_r2(scores, token, half)
     assert r2[0] == pytest.approx(1)
     assert r2[1] == pytest.approx(np.var(value) / (np.var(value) + 1), abs=0.05)
-    assert -0.02 < r2[2] <= 0
+    assert -0.04 < r2[2] <= 0
     assert np.isnan(r2[3])
     assert np.isnan(held_out_r2(scores, token, np.zeros(4_000, int))).all()
