@@ -128,6 +128,7 @@ def test_a_chart_is_saved_as_the_picture_that_was_chosen(kind: str, page: Page, 
         page.wait_for_timeout(500)
         page.keyboard.press("Escape")
         expect(page.get_by_role("dialog")).to_have_count(0)
+        page.wait_for_timeout(2000)  # the page draws the chart anew; nothing visible tells when
     page.locator(".js-plotly-plot").first.hover()
     with page.expect_download() as download:
         page.locator(".modebar-btn").first.click()
