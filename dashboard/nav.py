@@ -36,6 +36,8 @@ PAGES: tuple[PageSpec, ...] = (
         "decomposition",
     ),
     PageSpec("truth", "Planted truth", ":material/fact_check:", "Check", "Which concepts the SAE found.", "truth"),
+    PageSpec("pattern_svd", "Prototypes", ":material/grain:", "Structure", "What fires together.", "pattern_svd"),
+    PageSpec("conjecture", "Conjecture", ":material/balance:", "Structure", "Do distances say it?", "conjecture"),
 )
 
 

@@ -51,9 +51,9 @@ class Tested:
         lo, hi = self.groups["test"].searchsorted([test, test + 1])
         row = self.row(test)
         theta = "theta0" if missing(row["theta5"]) else theta  # without controls there is no other threshold
-        r0 = row["r0"] if theta == "theta5" else row["r0_theta0"]
         rows = self.groups.iloc[lo:hi].to_dict("records")
-        return plot_of([{str(k): v for k, v in g.items()} for g in rows], r0, theta)
+        checked = row["r0"] if theta == "theta5" and row["theta5"] else None
+        return plot_of([{str(k): v for k, v in g.items()} for g in rows], theta, checked)
 
     def row(self, test: int) -> dict[str, Any]:
         """One row of ``tests``, which are numbered by row."""

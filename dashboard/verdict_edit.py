@@ -40,11 +40,17 @@ def render(run: Run, feature: int, ref: TestRef, phrases: list[Phrase], theta: f
             icon=":material/download:", key="phrases_upload",
         )  # fmt: skip
     _render_measured(run, feature, ref, theta, act_max)
-    st.caption("With controls, own text and a verdict:")
-    st.code(
-        f"prism decompose {shlex.quote(run.name)} --features {feature} --proposer upload --upload {name}",
-        language=None, wrap_lines=True,
-    )  # fmt: skip
+    if has_model(run):
+        st.caption("With controls, own text and a verdict:")
+        again = f"prism decompose {shlex.quote(run.name)} --features {feature} --proposer upload --upload {name}"
+        st.code(again, language=None, wrap_lines=True)
+    else:
+        st.caption("This run was imported without its model: controls and a verdict take a run that has one.")
+
+
+def has_model(run: Run) -> bool:
+    """Whether a recipe made the run, so that `prism decompose` can measure with it."""
+    return bool(run.manifest.get("recipe"))
 
 
 def rows_of(edited: pd.DataFrame) -> list[Row]:

@@ -53,18 +53,24 @@ class Plot:
     dots: tuple[Dot, ...]
     r0: float | None
     absent_below: float | None
+    r0_checked: float | None = None  # the control rate on the half of the bank that did not set the threshold
 
 
-def plot_of(groups: Iterable[Mapping[str, Any]], r0: Any, theta: str) -> Plot:
-    """From the rows of ``groups`` of one test at ``theta``; left out: unknown groups, unmeasured ones in no rule."""
+def plot_of(groups: Iterable[Mapping[str, Any]], theta: str, r0_checked: Any = None) -> Plot:
+    """From the rows of ``groups`` of one test at ``theta``; left out: unknown groups, unmeasured ones in no rule.
+
+    The control rate is that of the control bank, with which the rules compare every other group.
+    """
     rows = [g for g in groups if g["theta"] == theta and g["group"] in ORDER and (g["n"] or g["group"] in RULED)]
     rows.sort(key=lambda g: (ORDER.index(g["group"]), g["part_index"]))
     limits = [g["absent_below"] for g in rows if not missing(g["absent_below"])]
-    return Plot(tuple(_dot(g) for g in rows), _none(r0), float(limits[0]) if limits else None)
+    r0 = next((_none(g["rate"]) for g in rows if g["group"] == "other"), None)
+    dots = tuple(_dot(g, r0 is not None) for g in rows)
+    return Plot(dots, r0, float(limits[0]) if limits else None, _none(r0_checked))
 
 
-def _dot(g: Mapping[str, Any]) -> Dot:
-    tested = g["group"] in ("part", "whole")
+def _dot(g: Mapping[str, Any], controlled: bool) -> Dot:
+    tested = controlled and g["group"] in ("part", "whole")
     up, absent = _true(g["up"]), _true(g["absent"])
     state = "rare" if up and absent else "up" if up else "absent" if absent else "open" if tested else ""
     if not g["n"] or (g["group"] == "own" and state != "up"):
@@ -108,6 +114,8 @@ def _row(dot: Dot, plot: Plot) -> str:
     small = f" <small>{escape(about)}</small>" if about else ""
     name = f"“{escape(visible(one_line(dot.name, 60)))}”" if dot.group == "part" else escape(dot.name)
     said = STATES[dot.state] + (" (suspect)" if dot.suspect and dot.state in ("open", "absent") else "")
+    if plot.r0 is None and dot.group == "part":
+        said = "no control"
     return (
         f'<tr class="p-r-{dot.group}"><th scope="row" dir="auto">{name}{small}</th>'
         f'<td class="p-ax" aria-hidden="true">{track_html(dot, plot)}</td>'
@@ -147,14 +155,16 @@ def legend_html(plot: Plot) -> str:
     """What the lines and marks mean."""
     lines = []
     if plot.r0 is not None:
-        lines.append(
-            f'<span><i class="p-k-r0"></i>control rate r0: {rate_text(plot.r0)} of phrases for others fire</span>'
-        )
+        said = f"control rate r0: {rate_text(plot.r0)} of phrases for others fire"
+        if plot.r0_checked is not None:
+            said += f" ({rate_text(plot.r0_checked)} of the half that did not set θ5)"
+        lines.append(f'<span><i class="p-k-r0"></i>{said}</span>')
     if plot.absent_below is not None:
         lines.append(f'<span><i class="p-k-zone"></i>absent: upper limit below {rate_text(plot.absent_below)}</span>')
-    marks = '<span><b class="p-dot p-s-up"></b>above control</span><span><b class="p-dot p-s-open"></b>open</span>'
-    marks += '<span><b class="p-dot p-s-absent"></b>absent</span><span><i class="p-k-iv"></i>95 % interval</span>'
-    return f'<p class="p-legend" aria-hidden="true">{"".join(lines)}{marks}</p>'
+    if plot.r0 is not None:
+        lines += [f'<span><b class="p-dot p-s-{s}"></b>{STATES[s]}</span>' for s in ("up", "open", "absent")]
+    interval = '<span><i class="p-k-iv"></i>95 % interval</span>'
+    return f'<p class="p-legend" aria-hidden="true">{"".join(lines)}{interval}</p>'
 
 
 # --- the small plot --------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
 from html import escape
 
@@ -144,7 +145,7 @@ def with_yours(plot: Plot, fires: list[bool]) -> Plot:
         return plot
     share = sum(fires) / len(fires)
     mine = Dot("yours", verdict_plot.ABOUT["yours"][0], len(fires), sum(fires), share, None, None)
-    return Plot((*plot.dots, mine), plot.r0, plot.absent_below)
+    return dataclasses.replace(plot, dots=(*plot.dots, mine))
 
 
 def _render_asked(run: Run, ref: TestRef) -> None:

@@ -51,6 +51,7 @@ background:{BLUE};border:2px solid {BLUE}}}
 .p-dot.p-s-absent,.p-dot.p-s-rare{{border:0;border-radius:0;
 background:linear-gradient(45deg,transparent 40%,{RED} 40% 60%,transparent 60%),
 linear-gradient(-45deg,transparent 40%,{RED} 40% 60%,transparent 60%)}}
+.p-d-part.p-s-none,.p-d-pooled.p-s-none{{background:{FADED};border-color:{FADED}}}
 .p-d-own{{border-radius:0;transform:rotate(45deg) scale(.85);background:{GREEN};border-color:{GREEN}}}
 .p-d-whole:is(.p-s-up,.p-s-open){{border-radius:2px}}
 .p-d-near{{clip-path:polygon(50% 0,100% 100%,0 100%);border-radius:0;background:{AMBER};border-color:{AMBER}}}

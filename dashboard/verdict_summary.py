@@ -30,7 +30,7 @@ def headline(tests: pd.DataFrame) -> str:
         return "No label of this result was measured."
     if not len(counted):
         return f"Counting firing phrases calls none of {plural(tested, 'label')} decomposable."
-    if "theta5" in tests and tests["theta5"].isna().all():
+    if uncontrolled(tests):
         return (
             f"Counting firing phrases calls {len(counted)} of {plural(tested, 'label')} decomposable. "
             "No control phrases were measured, so it is not known how many of these hold."
@@ -48,6 +48,11 @@ def headline(tests: pd.DataFrame) -> str:
         f"Counting firing phrases calls {len(counted)} of {plural(tested, 'label')} decomposable. "
         f"With controls {survive} of these {len(counted)} survive ({spread}); {', '.join(said)}.{missed}"
     )
+
+
+def uncontrolled(tests: pd.DataFrame) -> bool:
+    """Whether no test was measured with control phrases, as in a run imported from elsewhere."""
+    return "theta5" in tests and bool(tests["theta5"].isna().all())
 
 
 def share_text(hits: int, n: int) -> str:
@@ -77,8 +82,10 @@ def summary_facts(tests: pd.DataFrame, rates: pd.DataFrame, claims: Mapping[str,
             count(len(proposed)),
             f"of {plural(tests['feature'].nunique(), 'feature')}; {len(tests) - len(proposed)} more had no phrases",
         ),
-        _false_claims(claims),
     ]
+    if uncontrolled(proposed):
+        return [*facts, Fact("labels that hold or fail", "not measured", "it takes control phrases, and there are none")]
+    facts.append(_false_claims(claims))
     for kind, title in (("ALL-PARTS", "labels that hold"), ("LABEL-FAILS", "labels that fail")):
         hits = int((proposed["kind"] == kind).sum())
         of = swapped.get(kind)
@@ -89,37 +96,41 @@ def summary_facts(tests: pd.DataFrame, rates: pd.DataFrame, claims: Mapping[str,
     return facts
 
 
-NO_SWAP = "too few to swap labels"
+NO_SWAP = "too few labels to swap any between features"
 
 
 def classes_html(rates: pd.DataFrame) -> str:
-    """Every class: share of labels with interval, and the share it has among labels swapped between features."""
+    """Every class: share of labels with interval, and the share it has among swapped labels where any were."""
+    swapped = bool((rates["n_swapped"].fillna(0) > 0).any())
     order = [k for k in KINDS if k in set(rates["kind"])] + [str(k) for k in rates["kind"] if str(k) not in KINDS]
     by_kind = {str(r["kind"]): r for r in rates.to_dict("records")}
     head = (
         '<thead><tr><th scope="col">class</th><th scope="col" class="p-ax"><span class="p-scale" aria-hidden="true">'
         '<i>0</i><i>25</i><i>50</i><i>75</i><i>100 %</i></span><span class="p-hid">share of labels</span></th>'
-        '<th scope="col">labels</th><th scope="col">swapped labels</th></tr></thead>'
+        f'<th scope="col">labels</th>{"<th scope=col>swapped labels</th>" if swapped else ""}</tr></thead>'
     )
-    rows = "".join(_class_row(kind, by_kind[kind]) for kind in order)
-    legend = (
-        '<p class="p-legend" aria-hidden="true"><span><b class="p-dot p-s-up"></b>labels as given</span>'
-        '<span><b class="p-dot p-s-open"></b>labels swapped between features: how often the class is given wrongly '
-        "(LABEL-FAILS: rightly)</span></p>"
-    )
+    rows = "".join(_class_row(kind, by_kind[kind], swapped) for kind in order)
+    legend = LEGEND if swapped else ""
     title = "Share of labels in each class, with 95 % intervals"
     return f'<table class="p-dots p-classes"><caption>{title}</caption>{head}<tbody>{rows}</tbody></table>{legend}'
 
 
-def _class_row(kind: str, r: Mapping[Any, Any]) -> str:
+LEGEND = (
+    '<p class="p-legend" aria-hidden="true"><span><b class="p-dot p-s-up"></b>labels as given</span>'
+    '<span><b class="p-dot p-s-open"></b>labels swapped between features: how often the class is given wrongly '
+    "(LABEL-FAILS: rightly)</span></p>"
+)
+
+
+def _class_row(kind: str, r: Mapping[Any, Any], swapped: bool) -> str:
     given = _dot("up", r["n"], r["share"], r["share_lo"], r["share_hi"])
     false = _dot("open", r["n_swapped"], r["swapped_share"], r["swapped_lo"], r["swapped_hi"])
-    value, null = _said(given), _said(false)
-    tracks = track_html(given, AXIS) + track_html(false, AXIS)
+    null = f"<td>{escape(_said(false))}</td>" if swapped else ""
+    tracks = track_html(given, AXIS) + (track_html(false, AXIS) if swapped else "")
     return (
         f'<tr><th scope="row">{badge_html(kind)} <small>{escape(kind_of(kind).short)}</small></th>'
         f'<td class="p-ax" aria-hidden="true"><span class="p-small">{tracks}</span></td>'
-        f"<td>{escape(value)}</td><td>{escape(null)}</td></tr>"
+        f"<td>{escape(_said(given))}</td>{null}</tr>"
     )
 
 
@@ -144,9 +155,8 @@ def crosstab_html(tests: pd.DataFrame) -> str:
         of = tests[tests["published_count"] == reading]
         cells = "".join(f"<td>{int((of['kind'] == k).sum())}</td>" for k in kinds)
         rows += f'<tr><th scope="row">{escape(reading)}</th>{cells}<td>{len(of)}</td></tr>'
-    about = (
-        "Rows: counting firing phrases, threshold 0, no controls, as published. Columns: the same data with controls."
-    )
+    columns = "no control phrases were measured, so none is decided" if uncontrolled(tests) else "the same with controls"
+    about = f"Rows: counting firing phrases, threshold 0, no controls, as published. Columns: {columns}."
     return (
         f'{SCROLL.format("counting against controls")}<table class="p-list"><caption>{about}</caption>'
         f'<thead><tr><th scope="col">counting says</th>{head}<th scope="col">all</th></tr></thead>'

@@ -15,6 +15,7 @@ import pyarrow as pa
 from scipy import sparse
 
 from core.analyses.base import Analysis, Progress
+from core.analyses.conjecture_held_out import LEAST_PAIRS, Halves, Limits, binary_of, score_variants
 from core.analyses.conjecture_planted import planted_pairs
 from core.analyses.conjecture_tables import PLANTED, RAW, SCATTER, SCORES, VERDICT, summarise, verdict_of
 from core.analyses.decoder import load_decoder
@@ -22,13 +23,6 @@ from core.analyses.patterns import Patterns, Rows, pattern_matrix
 from core.annotation import FOLDER, SPECS
 from core.errors import InputError
 from core.maths.cofiring_excess import (
-    Judge,
-    Target,
-    choose_pairs,
-    density_baseline,
-    excess_of,
-    pair_counts,
-    pair_similarity,
     ranks,
     target_of,
 )
@@ -47,8 +41,6 @@ from core.store import Run
 from core.tables import TableSpec
 
 N_BINS = 40
-LEAST_PAIRS = 100
-NAME = ["scale", "similarity", "k"]
 
 
 @dataclass(frozen=True)
@@ -70,38 +62,13 @@ class Params:
     seed: int = 0
 
 
-@dataclass(frozen=True)
-class _Halves:
-    """Activations of the fitted rows and firings of the scored rows; columns fire in both."""
-
-    fit: sparse.csr_matrix
-    fit_binary: sparse.csc_matrix
-    test_binary: sparse.csc_matrix
-    document: np.ndarray  # of the scored rows
-
-    @classmethod
-    def of(cls, acts: sparse.csr_matrix, rows: tuple[np.ndarray, np.ndarray], document: np.ndarray) -> _Halves:
-        fit, test = acts[rows[0]], acts[rows[1]]
-        return cls(fit, _binary(fit), _binary(test), document[rows[1]])
-
-    def shuffled(self, rng: np.random.Generator) -> _Halves:
-        fit = shuffle_columns(self.fit, rng)
-        return _Halves(fit.tocsr(), _binary(fit), shuffle_columns(self.test_binary, rng), self.document)
-
-
-def _binary(acts: sparse.spmatrix) -> sparse.csc_matrix:
-    csc = sparse.csc_matrix(acts)
-    csc.sort_indices()
-    return sparse.csc_matrix((np.ones(csc.nnz), csc.indices, csc.indptr), shape=csc.shape)
-
-
 def compute(run: Run, params: Params, progress: Progress) -> dict[TableSpec, pa.Table]:
     """The held-out test of every variant with nulls, baselines and intervals; see the table specs."""
     if not params.ks or min(params.ks) < 1 or params.n_null < 2 or params.n_boot < 20:
         raise InputError("parameters too small", "ks >= 1, n_null >= 2, n_boot >= 20", "leave them out")
     p = pattern_matrix(run, params.rows, params.min_firings, params.seed)
     decoder = load_decoder(run)[np.searchsorted(run.encoded_features, p.features)] if params.decoder else None
-    halves = _Halves.of(p.acts.tocsr(), p.halves(params.seed), p.document)
+    halves = Halves.of(p.acts.tocsr(), p.halves(params.seed), p.document)
     rng = np.random.default_rng([params.seed, 20])
     progress.stage("held-out test", 3 + params.n_null, "fits")
     k_own = max(1, _own_k(halves.fit, [params.seed, 21]))
@@ -114,7 +81,8 @@ def compute(run: Run, params: Params, progress: Progress) -> dict[TableSpec, pa.
             "--param rows=all, or more text",
         )
     progress.advance(1)
-    scores = _scores(halves, target, ks, params, decoder, progress)
+    limits = Limits(params.n_pairs, params.n_kernel, params.n_null)
+    scores = score_variants(halves, target, ks, decoder, limits, params.seed, progress.advance)
     raw, scatter = _raw(p, ks, k_own, params)
     progress.advance(1)
     planted = planted_pairs(run, p, k_own, params.seed)
@@ -137,80 +105,6 @@ def _own_k(fit: sparse.csr_matrix, seed: list[int]) -> int:
     return parallel_k(singular_values(centred(fit), n), null_spectrum(fit, centred, shuffle_columns, n, 10, seed))
 
 
-def _scores(
-    halves: _Halves, target: Target, ks: list[int], params: Params, decoder: np.ndarray | None, progress: Progress
-) -> pd.DataFrame:
-    """One row per variant: Spearman with the held-out excess, its interval and its nulls."""
-    sample = _kernel_sample(halves, params)
-    real = [*_all_variants(halves, target.pairs, ks, sample), *_baselines(halves, target, decoder)]
-    rows = _judged(real, target, halves)
-    progress.advance(1)
-    nulls: list[pd.DataFrame] = []
-    for rng in np.random.default_rng([params.seed, 22]).spawn(params.n_null):
-        twin = halves.shuffled(rng)
-        own = target_of(twin.test_binary, twin.document, params.n_pairs, 0, rng)
-        of_null = _judged(_all_variants(twin, own.pairs, ks, sample), own, twin)
-        plain = Target(target.pairs, target.excess, target.draws[:0], target.n_possible)
-        of_density = _judged(_all_variants(twin, target.pairs, ks, sample), plain, twin)[[*NAME, "spearman"]]
-        nulls.append(of_null.merge(of_density.rename(columns={"spearman": "density_twin"}), on=NAME))
-        progress.advance(1)
-    by = pd.concat(nulls).groupby(NAME)
-    null = by.agg(
-        null_mean=("spearman", "mean"),
-        null_lo=("spearman", "min"),
-        null_hi=("spearman", "max"),
-        partial_null_hi=("partial", "max"),
-        density_twin=("density_twin", "mean"),
-    )
-    rows = rows.merge(null.reset_index(), on=NAME, how="left")
-    return rows.assign(k=rows["k"].where(rows["k"] > 0).astype("Int32"))
-
-
-def _judged(found: list[Variant], target: Target, halves: _Halves) -> pd.DataFrame:
-    """Every variant's scores; those that speak of some pairs only are judged on these."""
-    n, judges, rows = np.diff(halves.fit_binary.indptr), {}, []
-    for v in found:
-        n_pairs = len(v.values)
-        if n_pairs < LEAST_PAIRS:
-            continue
-        key = None if v.pairs is None else "some"
-        if key not in judges:
-            judges[key] = Judge.of(target, n, v.pairs)
-        scale, similarity, k = v.name
-        rows.append(
-            {"scale": scale, "similarity": similarity, "k": k, "n_pairs": n_pairs} | judges[key].score(v.values)
-        )
-    return pd.DataFrame(rows)
-
-
-def _kernel_sample(halves: _Halves, params: Params) -> np.ndarray:
-    """Features of the Jaccard kernel: those that fire in both halves, ``n_kernel`` at random."""
-    both = np.minimum(np.diff(halves.fit_binary.indptr), np.diff(halves.test_binary.indptr)) > 0
-    there = np.flatnonzero(both)
-    rng = np.random.default_rng([params.seed, 23])
-    return np.sort(rng.permutation(there)[: params.n_kernel])
-
-
-def _all_variants(halves: _Halves, pairs: np.ndarray, ks: list[int], sample: np.ndarray) -> list[Variant]:
-    kernel = kernel_variants(halves.fit_binary, pairs, sample, ks) if len(sample) > 1 else ()
-    return [*variants(halves.fit, pairs, SCALES, ks), *kernel]
-
-
-def _baselines(halves: _Halves, target: Target, decoder: np.ndarray | None) -> list[Variant]:
-    """What needs no C: densities, decoder cosine, and the fitted half's own excess, which is all the data there is."""
-    n, n_rows = np.diff(halves.fit_binary.indptr), halves.fit.shape[0]
-    fit_pairs = choose_pairs(n, n_rows, 200_000, np.random.default_rng(0))[0]  # which pairs hardly matters
-
-    def own(pairs: np.ndarray) -> np.ndarray:
-        return excess_of(pair_counts(halves.fit_binary, pairs), n[pairs[:, 0]] * n[pairs[:, 1]] / n_rows)
-
-    density = density_baseline(n, own(fit_pairs), fit_pairs, target.pairs)
-    found = [("density only", density), ("excess on the fitted half", own(target.pairs))]
-    if decoder is not None:
-        found.append(("decoder cosine", pair_similarity(decoder.astype(np.float64), target.pairs, "cosine")))
-    return [Variant(name, "baseline", None, values) for name, values in found]
-
-
 def _raw(p: Patterns, ks: list[int], k_own: int, params: Params) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Distances in C against Jaccard distance over all pairs, beside the same of shuffled columns."""
     rng = np.random.default_rng([params.seed, 24])
@@ -219,12 +113,12 @@ def _raw(p: Patterns, ks: list[int], k_own: int, params: Params) -> tuple[pd.Dat
     rows: dict[tuple[str, str, int], dict[str, object]] = {}
     scatter = []
     for side, acts in sides.items():
-        distance = jaccard_distance(_binary(acts), pairs)
+        distance = jaccard_distance(binary_of(acts), pairs)
         own = ranks(distance)[0]
-        n = np.diff(_binary(acts).indptr)
+        n = np.diff(binary_of(acts).indptr)
         size = Variant("density only", "sqrt(p + q)", None, -np.sqrt(n[pairs].sum(1)))
         sample = np.sort(np.random.default_rng([params.seed, 25]).permutation(acts.shape[1])[: params.n_kernel])
-        for v in [*variants(acts, pairs, SCALES, ks), *kernel_variants(_binary(acts), pairs, sample, ks), size]:
+        for v in [*variants(acts, pairs, SCALES, ks), *kernel_variants(binary_of(acts), pairs, sample, ks), size]:
             far, judged = -v.values, distance if v.pairs is None else distance[v.pairs]
             if len(far) < LEAST_PAIRS:
                 continue
@@ -236,7 +130,7 @@ def _raw(p: Patterns, ks: list[int], k_own: int, params: Params) -> tuple[pd.Dat
                     float(np.corrcoef(far**2, judged)[0, 1]) if far.std() and judged.std() else np.nan
                 )
             if v.similarity == "euclid" and v.k in (None, k_own):
-                scatter.append({"scale": v.scale, "k": v.k, "side": side} | _binned(far, distance))
+                scatter.append({"scale": v.scale, "k": v.k, "side": side} | _binned(far, judged))
     return _with_k(pd.DataFrame(list(rows.values()))), _with_k(pd.DataFrame(scatter))
 
 

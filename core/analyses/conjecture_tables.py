@@ -12,6 +12,8 @@ from core.tables import Column, TableSpec
 
 _i32, _i64, _f64, _text = pa.int32(), pa.int64(), pa.float64(), pa.string()
 
+WEAK = 0.2  # below it the verdict says "only weakly"
+
 SCORES = TableSpec(
     "scores",
     "Spearman between similarity and co-firing excess on documents that C was not fitted on",
@@ -50,7 +52,7 @@ RAW = TableSpec(
 )
 SCATTER = TableSpec(
     "scatter",
-    "pairs by distance in C (40 bins) and Jaccard distance (40 bins), real and shuffled",
+    "pairs by distance in C or in the kernel (40 bins) and Jaccard distance (40 bins), real and shuffled",
     (
         Column("scale", _text, "", "raw | binary | unit | phi | log1p"),
         Column("k", _i32, "components", "null: full rank"),
@@ -102,6 +104,12 @@ def holds(row: pd.Series | None) -> bool:
     return row is not None and bool(row["partial_lo"] > max(0.0, row["partial_null_hi"]))
 
 
+def _says(row: pd.Series | None) -> str:
+    if not holds(row):
+        return "does not predict"
+    return "predicts" if row is not None and row["partial"] >= WEAK else "only weakly predicts"
+
+
 def _said(row: pd.Series | None) -> str:
     if row is None:
         return "not computed: the rank is lower"
@@ -122,9 +130,9 @@ def verdict_of(
     named = {"density alone": density, "decoder cosine": decoder, "co-firing counted directly": own}
     others = [f"{name} {row['spearman']:+.2f}" for name, row in named.items() if row is not None]
     sentence = (
-        f"Distance in C as proposed (raw, k = {k}) {'predicts' if first else 'does not predict'} which features fire "
+        f"Distance in C as proposed (raw, k = {k}) {_says(proposed)} which features fire "
         f"together on new documents beyond their densities ({_said(proposed)}); cosine between unit-norm columns "
-        f"{'does' if second else 'does not'} ({_said(cosine)}); beside them {', '.join(others)}."
+        f"{_says(cosine)} it ({_said(cosine)}); beside them {', '.join(others)}."
     )
     answers = {"proposed_holds": first, "cosine_holds": second, "k": k}
     counts = {"n_pairs": n_pairs, "n_possible": n_possible, "n_features": n_features}

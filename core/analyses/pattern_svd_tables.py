@@ -24,7 +24,7 @@ MATRIX = TableSpec(
         Column("n_firings", _i64, "firings", "non-zeros of A"),
         Column("n_documents", _i32, "documents", "that the rows are of"),
         Column("punctuation_share", _f64, "share", "of rows whose token holds no letter or digit"),
-        Column("n_alone", _i64, "rows", "whose token no other document has: no residual; null: residual = false"),
+        Column("n_alone", _i64, "rows", "whose token no other document has: 0 in the residual; null: residual = false"),
         Column("k", _i32, "", "prototypes in the other tables; 0: none stands above its null"),
         Column("stable_rank", _f64, "", "||A||_F^2 / s_1^2, centred"),
         Column("stable_rank_null", _f64, "", "the same of shuffled columns"),

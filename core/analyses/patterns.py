@@ -56,7 +56,7 @@ class Patterns:
 def pattern_matrix(run: Run, rows: Rows, min_firings: int, seed: int = 0, per_context: bool = False) -> Patterns:
     """A of a run. ``per_context``: rows are whole contexts instead, with each feature's largest act in them.
 
-    Raises InputError where no row or no feature is left. Memory: 4 bytes per token, 12 bytes per firing kept.
+    Raises InputError where no row or no feature is left. Memory: about 10 bytes per token and 30 per firing kept.
     """
     flat, special = run.flat_contexts(), np.fromiter(run.special_ids, np.int64)
     real = ~np.isin(flat.token_ids, special)
@@ -72,7 +72,7 @@ def pattern_matrix(run: Run, rows: Rows, min_firings: int, seed: int = 0, per_co
     row_of[chosen] = np.arange(len(chosen), dtype=np.int32)
     if per_context:
         row_of = np.repeat(np.cumsum(np.isin(np.arange(len(flat.ptr) - 1), context)) - 1, np.diff(flat.ptr))
-    acts = _acts(run, flat.ptr, row_of, len(chosen))
+    acts = _acts(run, flat.ptr, row_of, len(chosen), per_context)
     counts = np.diff(acts.indptr)
     constant, rare = counts == len(chosen), counts < min_firings
     keep = np.flatnonzero(~rare & ~constant)
@@ -122,8 +122,8 @@ def _choose(ptr: np.ndarray, real: np.ndarray, rows: Rows, seed: int) -> tuple[n
     return places[(first + step)[enough]], int((~enough).sum())
 
 
-def _acts(run: Run, ptr: np.ndarray, row_of: np.ndarray, n_rows: int) -> sparse.csc_matrix:
-    """Firings at the rows, largest first where several meet in one cell."""
+def _acts(run: Run, ptr: np.ndarray, row_of: np.ndarray, n_rows: int, merge: bool) -> sparse.csc_matrix:
+    """Firings at the rows; ``merge``: several may meet in one cell, which holds their largest."""
     row, act, n_each = [], [], []
     for block in run.blocks():
         if len(block.act) and not (np.isfinite(block.act).all() and block.act.min() > 0):
@@ -135,7 +135,9 @@ def _acts(run: Run, ptr: np.ndarray, row_of: np.ndarray, n_rows: int) -> sparse.
         n_each.append(np.diff(np.concatenate([[0], np.cumsum(kept)])[block.ptr]))
     rows, acts = np.concatenate(row), np.concatenate(act).astype(np.float64)
     column_ptr = np.concatenate([[0], np.cumsum(np.concatenate(n_each))])
-    return _merged(rows, acts, column_ptr, n_rows)
+    if merge:
+        return _merged(rows, acts, column_ptr, n_rows)
+    return sparse.csc_matrix((acts, rows, column_ptr), shape=(n_rows, len(column_ptr) - 1))
 
 
 def _merged(rows: np.ndarray, acts: np.ndarray, ptr: np.ndarray, n_rows: int) -> sparse.csc_matrix:

@@ -36,52 +36,47 @@ def cofiring_pass(binary: sparse.spmatrix, k: int = 20) -> CofiringPass:
     return CofiringPass(index, histograms)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _pass(col_ptr, col_rows, row_ptr, row_cols, counts, n_units, index, histograms):  # type: ignore[no-untyped-def]
     n, k = len(counts), index.shape[2]
-    both, touched, value = np.zeros(n, np.int32), np.empty(n, np.int32), np.empty((3, k))
+    both, value = np.zeros(n, np.int32), np.empty((3, k))
+    share = counts / np.float64(n_units)
+    inverse = 1.0 / np.maximum(counts, 1)
     odds, spread = np.zeros(n), np.zeros(n)  # phi of a pair that never co-fires is -odds_i odds_j
     for j in range(n):
         if 0 < counts[j] < n_units:
-            odds[j] = np.sqrt(counts[j] / (n_units - counts[j]))
-            spread[j] = np.sqrt(float(counts[j]) * (n_units - counts[j]))
-    found = np.empty(3)
+            odds[j] = np.sqrt(share[j] / (1 - share[j]))
+            spread[j] = 1 / np.sqrt(share[j] * (1 - share[j]))
     for i in range(n):
-        n_touched = 0
         for r in range(col_ptr[i], col_ptr[i + 1]):
             row = col_rows[r]
             for c in range(row_ptr[row], row_ptr[row + 1]):
-                j = row_cols[c]
-                if both[j] == 0:
-                    touched[n_touched] = j
-                    n_touched += 1
-                both[j] += 1
+                both[row_cols[c]] += 1
+        both[i] = 0
         value[:] = -2.0
-        for t in range(n_touched):
-            j = touched[t]
-            if j == i:
+        n_never = 0
+        for j in range(n):  # ascending, so that of equals the lower number comes first
+            if both[j] == 0:
+                n_never += 1
+                histograms[2, i, int((1 - odds[i] * odds[j]) * (N_BINS // 2))] += 1
                 continue
-            found[0] = both[j] / (counts[i] + counts[j] - both[j])
-            found[1] = both[j] / min(counts[i], counts[j])
-            found[2] = 0.0
-            if spread[i] * spread[j] > 0:
-                found[2] = (n_units * both[j] - float(counts[i]) * counts[j]) / (spread[i] * spread[j])
-            for m in range(3):
-                low = -1.0 if m == 2 else 0.0
-                histograms[m, i, _bin(found[m], low)] += 1
-                _insert(value[m], index[m, i], found[m], j)
-        histograms[0, i, 0] += n - n_touched - (counts[i] == 0)
-        histograms[1, i, 0] += n - n_touched - (counts[i] == 0)
-        for j in range(n):
-            if both[j] == 0 and j != i:
-                histograms[2, i, _bin(-odds[i] * odds[j], -1.0)] += 1
-        for t in range(n_touched):
-            both[touched[t]] = 0
-
-
-@njit(cache=True, nogil=True)
-def _bin(value, low):  # type: ignore[no-untyped-def]
-    return min(N_BINS - 1, max(0, int((value - low) / (1.0 - low) * N_BINS)))
+            shared = np.float64(both[j])
+            both[j] = 0
+            found = shared / (counts[i] + counts[j] - shared)
+            histograms[0, i, min(N_BINS - 1, int(found * N_BINS))] += 1
+            if found > value[0, k - 1]:
+                _insert(value[0], index[0, i], found, j)
+            found = shared * max(inverse[i], inverse[j])
+            histograms[1, i, min(N_BINS - 1, int(found * N_BINS))] += 1
+            if found > value[1, k - 1]:
+                _insert(value[1], index[1, i], found, j)
+            found = (shared / n_units - share[i] * share[j]) * spread[i] * spread[j]
+            histograms[2, i, min(N_BINS - 1, max(0, int((found + 1) * (N_BINS // 2))))] += 1
+            if found > value[2, k - 1]:
+                _insert(value[2], index[2, i], found, j)
+        histograms[0, i, 0] += n_never - 1
+        histograms[1, i, 0] += n_never - 1
+        histograms[2, i, int((1 - odds[i] * odds[i]) * (N_BINS // 2))] -= 1  # its own
 
 
 @njit(cache=True, nogil=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numba import njit
 from scipy import sparse
 
 
@@ -69,6 +70,15 @@ class Deflated:
         """left' matrix ``[r, n_columns]`` and left' left right ``[r, n_columns]``, both sparse."""
         return (self.left.T @ self.matrix).tocsr(), ((self.left.T @ self.left) @ self.right).tocsr()
 
+    def gram_dot(self, x: np.ndarray) -> np.ndarray:
+        """``self.T @ (self @ x)`` for ``x [n_columns]`` in one pass over the rows, without a vector of their number."""
+        out = np.zeros(self.shape[1])
+        _gram_dot(self.matrix.indptr, self.matrix.indices, self.matrix.data, x, out)
+        if self.left.shape[1]:
+            with_matrix, with_left = self._cross
+            out -= with_matrix.T @ (self.right @ x) + self.right.T @ (with_matrix @ x - with_left @ x)
+        return out
+
     def column_sums(self) -> np.ndarray:
         """``[n_columns]``."""
         return self.rdot(np.ones(self.shape[0]))
@@ -94,6 +104,17 @@ class Deflated:
     def dense(self) -> np.ndarray:
         """The whole of it: for tests and tiny examples only."""
         return self.matrix.toarray() - (self.left @ self.right).toarray()
+
+
+@njit(cache=True, nogil=True)
+def _gram_dot(ptr, columns, data, x, out):  # type: ignore[no-untyped-def]
+    for i in range(len(ptr) - 1):
+        value = 0.0
+        first, last = np.uint64(ptr[i]), np.uint64(ptr[i + 1])
+        for r in range(first, last):
+            value += data[r] * x[np.uint64(columns[r])]  # unsigned: numba then skips its test for negative places
+        for r in range(first, last):
+            out[np.uint64(columns[r])] += value * data[r]
 
 
 def squared_gram_norm(a: Deflated, block: int = 512) -> float:

@@ -15,6 +15,7 @@ from core.maths.deflated import Deflated
 from core.maths.svd import singular_values
 
 LEVEL = 0.95
+NULL_TOLERANCE = 1e-4  # of a null singular value squared: copies differ by far more
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ def null_spectrum(
 ) -> NullSpectrum:
     """Spectra of ``prepare(draw(acts))`` over ``n_null`` draws, in one order whatever the machine."""
     rngs = np.random.default_rng(seed).spawn(n_null)
-    return NullSpectrum(np.stack([singular_values(prepare(draw(acts, rng)), k) for rng in rngs]))
+    return NullSpectrum(np.stack([singular_values(prepare(draw(acts, rng)), k, tol=NULL_TOLERANCE) for rng in rngs]))
 
 
 def parallel_k(s: np.ndarray, null: NullSpectrum) -> int:

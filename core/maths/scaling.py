@@ -21,7 +21,8 @@ SCALES: tuple[str, ...] = get_args(Scale)
 def scale_acts(
     acts: sparse.spmatrix, scale: str, token: np.ndarray | None = None, document: np.ndarray | None = None
 ) -> Deflated:
-    """A from activations (> 0 where stored). With ``token`` and ``document [n_rows]``: the token-residual of it.
+    """A from activations (> 0 where stored). With ``token`` and ``document [n_rows]``: the token-residual of it,
+    0 in rows whose token no other document has.
 
     A column without variation has no length under ``phi`` and stays 0.
     """
@@ -30,7 +31,8 @@ def scale_acts(
         values.data = np.log1p(values.data) if scale == "log1p" else np.ones_like(values.data)
     a = Deflated.plain(values)
     if token is not None and document is not None:
-        a = a.less(*token_means(values, token, document))
+        known = sparse.diags((~alone(token, document)).astype(np.float64))
+        a = Deflated.plain(known @ values).less(*token_means(values, token, document))
     if scale == "phi":
         a = a.centred()
     return unit_columns(a) if scale in ("unit", "phi") else a
@@ -48,7 +50,7 @@ def token_means(
 ) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
     """Mean of each column over the rows of the same token in *other* documents, as ``left @ right``.
 
-    A row whose token no other document has is left as it is: its own mean would erase it.
+    Nothing is taken off a row whose token no other document has; ``alone`` names these.
     """
     n = len(token)
     of_token = np.unique(token, return_inverse=True)[1]
@@ -65,8 +67,8 @@ def token_means(
     return left.tocsr(), right.tocsr()
 
 
-def count_alone(token: np.ndarray, document: np.ndarray) -> int:
-    """Rows whose token no other document has."""
+def alone(token: np.ndarray, document: np.ndarray) -> np.ndarray:
+    """Boolean ``[n_rows]``: rows whose token no other document has, so that nobody knows what is beyond it."""
     of_token = np.unique(token, return_inverse=True)[1]
     pairs = np.unique(np.stack([of_token, document], 1), axis=0)
-    return int((np.bincount(pairs[:, 0])[of_token] == 1).sum())
+    return np.bincount(pairs[:, 0])[of_token] == 1

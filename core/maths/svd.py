@@ -46,14 +46,8 @@ def truncated_svd(a: Deflated, k: int, seed: int = 0) -> Svd:
         raise InputError(
             "the matrix holds values that are not finite", "activations must be numbers", "encode the run again"
         )
-    most = min(a.shape)
-    if not 1 <= k <= most:
-        raise InputError(
-            f"a matrix of {a.shape[0]} rows and {a.shape[1]} features has no {k} components",
-            f"k must lie between 1 and {most}",
-            f"--param k={most}, or more contexts",
-        )
-    values, v = _eigen(a, min(k + 1, most), seed)
+    check_k(a.shape, k)
+    values, v = _eigen(a, min(k + 1, *a.shape), seed)
     s = np.sqrt(np.maximum(values, 0))
     rank = int((s > RANK_TOLERANCE * s[0]).sum()) if s[0] > 0 else 0
     if rank < k:
@@ -70,16 +64,26 @@ def truncated_svd(a: Deflated, k: int, seed: int = 0) -> Svd:
     return Svd(u, s[:k], v, residual, _degenerate(s)[:k])
 
 
-def singular_values(a: Deflated, k: int, seed: int = 0) -> np.ndarray:
-    """The ``k`` largest singular values ``[k]``, 0 where there are fewer."""
+def check_k(shape: tuple[int, int], k: int) -> None:
+    """InputError where no matrix of that shape has ``k`` components."""
+    if not 1 <= k <= min(shape):
+        raise InputError(
+            f"a matrix of {shape[0]} rows and {shape[1]} features has no {k} components",
+            f"k must lie between 1 and {min(shape)}",
+            f"--param k={min(shape)}, or more contexts",
+        )
+
+
+def singular_values(a: Deflated, k: int, seed: int = 0, tol: float = 1e-10) -> np.ndarray:
+    """The ``k`` largest singular values ``[k]``, 0 where there are fewer; relative error at most ``tol`` / 2."""
     out = np.zeros(k)
     if a.matrix.nnz:
-        values = _eigen(a, min(k, *a.shape), seed, vectors=False)[0]
+        values = _eigen(a, min(k, *a.shape), seed, False, tol)[0]
         out[: len(values)] = np.sqrt(np.maximum(values, 0))
     return out
 
 
-def _eigen(a: Deflated, k: int, seed: int, vectors: bool = True) -> tuple[np.ndarray, np.ndarray]:
+def _eigen(a: Deflated, k: int, seed: int, vectors: bool = True, tol: float = 1e-10) -> tuple[np.ndarray, np.ndarray]:
     """Largest eigenvalues of A'A, descending, and their vectors."""
     n = a.shape[1]
     if n <= DENSE_COLUMNS or k >= n - 1:
@@ -87,9 +91,9 @@ def _eigen(a: Deflated, k: int, seed: int, vectors: bool = True) -> tuple[np.nda
         values, v = found if vectors else (found, np.empty((n, 0)))
         return values[::-1], v[:, ::-1]
     start = np.random.default_rng(seed).normal(size=n)  # ARPACK's own start is random: results must not be
-    operator = LinearOperator((n, n), matvec=lambda x: a.rdot(a.dot(x.ravel())), dtype=np.float64)
+    operator = LinearOperator((n, n), matvec=lambda x: a.gram_dot(x.ravel()), dtype=np.float64)
     basis = min(n, max(2 * k + 16, 40))
-    found = eigsh(operator, k=k, v0=start, ncv=basis, tol=1e-10, return_eigenvectors=vectors)
+    found = eigsh(operator, k=k, v0=start, ncv=basis, tol=tol, return_eigenvectors=vectors)
     values, v = found if vectors else (found, np.empty((n, 0)))
     order = np.argsort(-values)
     return values[order], v[:, order] if vectors else v

@@ -53,7 +53,8 @@ def render_labels(result: Tested, found: pd.DataFrame, run: Run) -> None:
     if state.decomposability_show == "list":
         st.html(verdict_summary.labels_html(rows, plots, href, title))
     else:
-        st.caption(f"{title}. Rows: own text, whole label, parts, near labels; line: control.")
+        line = "" if verdict_summary.uncontrolled(result.tests) else "; line: control"
+        st.caption(f"{title}. Rows: own text, whole label, parts, near labels{line}.")
         st.html(gallery_html([card_html(r, p, href(r)) for r, p in zip(rows, plots, strict=True)]))
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if n_pages > 1:

@@ -33,6 +33,18 @@ def topic_world(structured: bool = True, n_contexts: int = 400, n_pos: int = 16,
     return World(tokens.astype(np.int32), acts.astype(np.float32), document)
 
 
+@cache
+def token_world(n_contexts: int = 400, n_pos: int = 16, d_sae: int = 40) -> World:
+    """Feature j fires half of the time on tokens of group ``j % 4`` and never elsewhere; given the token, at random."""
+    rng = np.random.default_rng(0)
+    tokens = rng.integers(1, len(WORDS) + 1, (n_contexts, n_pos)).astype(np.int32)
+    tokens[:, 0] = 0
+    follows = (tokens % N_TOPICS)[..., None] == np.arange(d_sae) % N_TOPICS
+    acts = follows * (rng.random((n_contexts, n_pos, d_sae)) < 0.5) * rng.gamma(2.0, 1.0, (n_contexts, n_pos, d_sae))
+    acts[:, 0] = 0
+    return World(tokens, acts.astype(np.float32), np.arange(n_contexts) // 4)
+
+
 def topic_run(folder: Path, structured: bool = True, **shape: int) -> Run:
     """The world as a run."""
     return write_run(folder, "topics" if structured else "null", topic_world(structured, **shape))

@@ -5,9 +5,11 @@ import pytest
 
 from core.analyses.base import Silent
 from core.analyses.conjecture import ANALYSIS
+from core.analyses.conjecture_planted import planted_pairs
+from core.analyses.patterns import pattern_matrix
 from core.errors import InputError, NotFoundError
 from core.results import Result, run_analysis
-from core.store import Run
+from core.store import Run, Store
 from tests.analyses.pattern_runs import N_TOPICS, topic_run
 
 FAST = {"ks": [3, 8], "n_null": 3, "n_boot": 40, "decoder": False, "rows": "all"}
@@ -75,6 +77,17 @@ def test_the_same_question_gives_the_same_tables(run: Run) -> None:
 
 def test_text_without_annotation_has_no_planted_table(result: Result) -> None:
     assert len(result.table("planted")) == 0
+
+
+def test_features_of_one_planted_concept_share_a_prototype_more_than_density_matched_pairs() -> None:
+    demo = Store(Path(__file__).resolve().parents[2] / "cache").run("demo")
+    found = planted_pairs(demo, pattern_matrix(demo, "random", 20), 25, 0).set_index(["method", "pairs"])
+    for method in ("svd", "varimax"):
+        one, matched = found.loc[(method, "one concept")], found.loc[(method, "density-matched")]
+        assert one["lo"] > matched["hi"]
+        assert one["cosine"] > matched["cosine"]
+        assert one["n_concepts"] >= 5
+        assert found.loc[method][["lo", "share", "hi"]].apply(lambda row: row.is_monotonic_increasing, axis=1).all()
 
 
 def test_too_few_pairs_are_refused(run: Run) -> None:

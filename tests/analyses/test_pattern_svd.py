@@ -9,7 +9,8 @@ from core.analyses.pattern_svd import ANALYSIS
 from core.errors import InputError, RecipeError
 from core.results import Result, run_analysis
 from core.store import Run
-from tests.analyses.pattern_runs import N_TOPICS, topic_run
+from tests.analyses.pattern_runs import N_TOPICS, token_world, topic_run
+from tests.factories import write_run
 
 FAST = {"n_null": 20, "n_boot": 2, "n_seeds": 2, "k_max": 16}
 
@@ -102,6 +103,16 @@ def test_the_token_residual_keeps_topics_that_tokens_do_not_carry(run: Run) -> N
     result = run_analysis(run, ANALYSIS, {"rows": "all", "residual": True, "k": 3} | FAST)
     assert _k(result) >= N_TOPICS - 1
     assert result.table("matrix")["n_alone"].item() == 0
+
+
+def test_what_follows_the_token_alone_is_a_prototype_of_a_and_none_of_its_residual(tmp_path: Path) -> None:
+    run = write_run(tmp_path, "tokens", token_world())
+    whole, rest = (run_analysis(run, ANALYSIS, {"rows": "all", "residual": r} | FAST) for r in (False, True))
+    assert _k(whole) >= N_TOPICS - 1
+    assert whole.table("prototypes")["token_r2"].min() > 0.3
+    assert _k(rest) == 0
+    matrix = rest.table("matrix").iloc[0]
+    assert matrix["stable_rank"] == pytest.approx(matrix["stable_rank_null"], rel=0.1)
 
 
 @pytest.mark.parametrize("values", [{"k": 1000}, {"rows": "all", "min_firings": 10**6}, {"n_null": 0}, {"k": -1}])

@@ -6,7 +6,7 @@ from core.analyses.base import Silent
 from core.analyses.prototype_interpretability import ANALYSIS
 from core.errors import InputError
 from core.results import Result, run_analysis
-from core.store import Run
+from core.store import Run, Store
 from tests.analyses.pattern_runs import topic_run
 
 SMALL = {"rows": "all", "k": 4, "window": 12, "max_rows": 3_000, "n_trials": 10}
@@ -52,6 +52,15 @@ def test_independent_features_give_no_prototypes_and_no_describable_component(tm
 def test_the_same_question_gives_the_same_tables(run: Run, result: Result) -> None:
     for spec, table in ANALYSIS.compute(run, ANALYSIS.params(**SMALL), Silent()).items():
         assert table.to_pandas().equals(result.table(spec.name)), spec.name
+
+
+def test_features_of_the_demo_stand_for_planted_concepts_and_shuffled_ones_do_not() -> None:
+    demo = Store(Path(__file__).resolve().parents[2] / "cache").run("demo")
+    params = ANALYSIS.params(k=8, n_trials=1, per_prototype=1)
+    (groups,) = (t.to_pandas() for spec, t in ANALYSIS.compute(demo, params, Silent()).items() if spec.name == "groups")
+    by = groups.set_index("group")
+    assert by.loc["feature", "concept_f1_lo"] > 3 * by.loc["feature, rows shuffled", "concept_f1_hi"]
+    assert by["topic_f1"].notna().all()
 
 
 def test_bad_counts_and_a_k_too_large_are_refused(run: Run) -> None:

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from core.maths.affinities import dice, jaccard, overlap, phi
-from core.maths.scaling import count_alone, scale_acts
+from core.maths.scaling import alone, scale_acts
 from tests.maths.pattern_worlds import binary, random_acts
 
 
@@ -51,15 +51,16 @@ def test_a_constant_column_has_no_phi_pattern_instead_of_a_division_by_zero() ->
 def test_the_token_residual_takes_off_the_mean_over_other_documents() -> None:
     rng = np.random.default_rng(0)
     acts, token, document = random_acts(5), rng.integers(0, 6, 80), rng.integers(0, 9, 80)
-    token[0] = 99  # no other document has it: left as it is
+    token[0] = 99  # no other document has it: nothing is known beyond it
     expected = acts.toarray().copy()
+    no_other = np.zeros(80, bool)
     for i in range(80):
         others = (token == token[i]) & (document != document[i])
-        if others.any():
-            expected[i] -= acts.toarray()[others].mean(0)
+        no_other[i] = not others.any()
+        expected[i] = 0 if no_other[i] else expected[i] - acts.toarray()[others].mean(0)
     np.testing.assert_allclose(scale_acts(acts, "raw", token, document).dense(), expected, atol=1e-12)
-    alone = [not ((token == token[i]) & (document != document[i])).any() for i in range(80)]
-    assert count_alone(token, document) == sum(alone) >= 1
+    np.testing.assert_array_equal(alone(token, document), no_other)
+    assert no_other[0]
 
 
 def test_the_token_residual_of_what_follows_the_token_is_small_and_of_what_ignores_it_is_not() -> None:

@@ -1,0 +1,53 @@
+"""Conjecture: whether distances between coefficients say which features fire together, over k, with nulls."""
+
+from __future__ import annotations
+
+from html import escape
+
+import streamlit as st
+
+from core.analyses.conjecture import ANALYSIS
+from core.results import Result, require_result
+from dashboard import files, pattern_charts, subject, widgets
+
+SIMILARITIES = ("cosine", "euclid")
+
+
+def render_test(result: Result) -> None:
+    st.html(f"<p>{escape(str(result.table('verdict')['sentence'].iloc[0]))}</p>")
+    scores = result.table("scores")
+    st.segmented_control(
+        "Similarity", SIMILARITIES, key="conjecture_similarity", required=True, on_change=subject.acted
+    )
+    similarity = st.session_state.conjecture_similarity
+    st.plotly_chart(
+        pattern_charts.over_k(scores, similarity), key="conjecture_chart",
+        alt=pattern_charts.over_k_alt(scores, similarity), config=files.picture_config("conjecture"),
+    )  # fmt: skip
+    st.caption(
+        "C is fitted on half of the documents; Spearman with how much more pairs fire together on the other half than "
+        "their densities say, with what both densities explain taken off. Bars: 95 % intervals over documents."
+    )
+    st.dataframe(scores, hide_index=True, alt="Every variant and baseline with intervals and nulls")
+    with st.container(horizontal=True):
+        widgets.render_downloads(lambda: scores, "conjecture", "scores")
+
+
+def render_rest(result: Result) -> None:
+    st.html('<h3 class="p-h">Distance and Jaccard over all pairs: a measure of density</h3>')
+    st.dataframe(result.table("raw"), hide_index=True, alt="Spearman with Jaccard distance beside shuffled columns")
+    st.caption("Read each value beside its shuffled twin; the Jaccard kernel at full rank is exact by construction.")
+    planted = result.table("planted")
+    if len(planted):
+        st.html('<h3 class="p-h">Features of one planted concept</h3>')
+        st.dataframe(planted, hide_index=True, alt="Share of pairs with one prototype, beside density-matched pairs")
+
+
+run = widgets.require_run()
+st.html(f'<h2 class="p-h">{ANALYSIS.title}</h2>{ANALYSIS.question}')
+result = require_result(run, ANALYSIS)
+widgets.render_notes(subject.settle(("run",), (subject.choice("conjecture_similarity", "cosine", SIMILARITIES),)))
+render_test(result)
+render_rest(result)
+widgets.render_result_footer(run, result)
+widgets.render_footer(run)
