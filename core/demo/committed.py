@@ -52,6 +52,10 @@ device = "cpu"
 stop = {stop}
 
 [analyses.truth]
+[analyses.pattern_svd]
+[analyses.feature_distances]
+[analyses.conjecture]
+[analyses.prototype_interpretability]
 """
 
 
