@@ -230,7 +230,7 @@ def _show(run: Run, result: Result, session: Session | None) -> None:
     ]  # fmt: skip
     not_proposed = about["classes"].get("NOT-PROPOSED", 0)
     console.print_table(f"classes of {run.name}'s labels, and how often labels of other features get them", rows)
-    pairs: dict[str, Any] = {"not proposed": not_proposed} if not_proposed else {}
+    pairs: dict[str, Any] = {"not proposed": f"{not_proposed}: {_why_not(result)}"} if not_proposed else {}
     wrong = next((s for s in about["swapped_labels"] if s["kind"] == "any claim"), None)
     if wrong:
         share = _interval(wrong["share"], wrong["lo"], wrong["hi"])
@@ -247,6 +247,14 @@ def _show(run: Run, result: Result, session: Session | None) -> None:
         spent = session.spent
         pairs["spent now"] = f"{spent.n_calls} calls, {spent.cost_text if spent.n_calls else 'nothing'}"
     console.print_pairs("", pairs | {"stored in": result.path})
+
+
+def _why_not(result: Result) -> str:
+    """The reason most labels without phrases share, and how many other reasons there are."""
+    tests = result.table("tests")
+    reasons = tests.loc[tests["kind"] == "NOT-PROPOSED", "reason"].astype(str).value_counts()
+    more = len(reasons) - 1
+    return f"{reasons.index[0][:300]}" + (f" (and {more} other reasons)" if more else "")
 
 
 def _interval(share: float | None, lo: float | None, hi: float | None) -> str:

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from core.errors import DamagedError, InputError, MachineError, NotFoundError, did_you_mean
-from core.store import Run, check_name, write_json
+from core.run_folder import write_json
+from core.store import Run, check_name
 
 FOLDER = "lists"
 FORMAT = 1

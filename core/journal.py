@@ -1,7 +1,8 @@
 """Append-only files of JSON lines that survive a kill: a line is whole and as it was written, or it does not count.
 
 Each line is ``{"checksum": ..., "record": {...}}``. A line torn by a kill or a full disk is skipped and counted; the
-next line begins on a line of its own. Several threads and processes may append to one journal.
+next line begins on a line of its own. Several threads and processes may append to one journal: its lock lies beside
+the journal's folder, ``.lock.FOLDER@NAME``, as a run's does (``core.store``), so that the folder holds only data.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ class Journal:
         self.n_damaged = 0
         self._offset = 0
         self._thread_lock = threading.RLock()
-        self._process_lock = FileLock(f"{path}.lock")
+        folder = path.absolute().parent
+        # a run's name has no @, so that no run's own lock is taken for this one
+        self._process_lock = FileLock(folder.parent / f".lock.{folder.name}@{path.name}")
 
     def append(self, record: dict[str, Any]) -> None:
         """Add one record and make it durable before returning. MachineError when the disk refuses."""

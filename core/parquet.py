@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from core.errors import DamagedError
@@ -110,6 +111,32 @@ def read_table(path: Path, columns: list[str] | None = None, footer: str | None 
     """Read a whole table, verified; ``footer`` as in ``open_file``."""
     with open_file(path, footer) as file, reporting(path):
         return _read(file, path, range(file.metadata.num_row_groups), columns or file.schema_arrow.names, threads=True)
+
+
+def read_where(path: Path, column: str, value: int | None, footer: str | None = None) -> pa.Table:
+    """The rows of a table where a whole-number column has a value (None: is absent), verified.
+
+    Row groups whose statistics rule the value out are not read: in a table sorted by that column it is a short read.
+    """
+    with open_file(path, footer) as file, reporting(path):
+        meta, names = file.metadata, file.schema_arrow.names
+        if column not in names:
+            raise damaged(path, f"it lacks the column {column}")
+        groups = [g for g in range(meta.num_row_groups) if _may_hold(meta.row_group(g), column, value)]
+        table = _read(file, path, groups, names, threads=False)
+    kept = pc.is_null(table[column]) if value is None else pc.equal(table[column], value)
+    return table.filter(kept)
+
+
+def _may_hold(group: pq.RowGroupMetaData, column: str, value: int | None) -> bool:
+    """False only where the statistics of a row group say that it does not hold the value."""
+    (known,) = (c for c in map(group.column, range(group.num_columns)) if c.path_in_schema == column)
+    found = known.statistics
+    if found is None:
+        return True
+    if value is None:
+        return not found.has_null_count or found.null_count > 0
+    return not found.has_min_max or found.min <= value <= found.max
 
 
 def read_row_groups(file: pq.ParquetFile, path: Path, groups: Iterable[int], columns: list[str]) -> pa.Table:

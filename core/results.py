@@ -25,7 +25,8 @@ from core import parquet
 from core.analyses.base import Analysis, Progress, Silent
 from core.errors import NotFoundError, RecipeError
 from core.recipe import structure
-from core.store import Run, table_entry, write_json
+from core.run_folder import table_entry, write_json
+from core.store import Run
 from core.tables import TableSpec
 
 MANIFEST = "manifest.json"
@@ -47,6 +48,11 @@ class Result:
         """One of the result's tables as a frame."""
         footer = self.manifest["tables"].get(name, {}).get("footer_sha256")
         return parquet.read_table(self.path / f"{name}.parquet", columns, footer).to_pandas()
+
+    def rows(self, name: str, column: str, value: int | None) -> pd.DataFrame:
+        """The rows of one table where a whole-number column has a value; a short read where it is sorted by it."""
+        footer = self.manifest["tables"].get(name, {}).get("footer_sha256")
+        return parquet.read_where(self.path / f"{name}.parquet", column, value, footer).to_pandas()
 
 
 def results(run: Run, analysis: str) -> list[Result]:

@@ -1,20 +1,17 @@
-"""Runs on disk: find them, read them, check them, write them atomically.
+"""Runs on disk: find them, read them, check them.
 
 ``<cache-dir>/<run name>/`` holds ``run.json`` and the run's tables. A folder without ``run.json`` does not
-exist: writing happens in ``<cache-dir>/.partial-<name>``, the manifest comes last, one rename ends it. A run that is
-replaced waits in ``.old-<name>`` for the moment between two renames; who is killed there loses nothing: the next to
-open the run puts it back. Locks lie beside the run folders, ``.lock...``, so that a folder holds only what is copied.
+exist: writing happens in ``<cache-dir>/.partial-<name>``, the manifest comes last, one rename ends it
+(``core.publish``). A run that is replaced waits in ``.old-<name>`` for the moment between two renames; who is killed
+there loses nothing: the next to open the run puts it back. Locks lie beside the run folders, ``.lock...``, so that a
+folder holds only what is copied.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import shutil
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,11 +22,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from filelock import FileLock, Timeout
 
 from core import parquet
-from core.errors import DamagedError, InputError, MachineError, NotFoundError, did_you_mean
+from core.errors import DamagedError, InputError, NotFoundError, did_you_mean
 from core.recipe import NAME
+from core.run_folder import FORMAT, MANIFEST, changing, seal, sync_names
 from core.tables import (
     ACTIVATION_INDEX,
     CONTEXTS,
@@ -43,13 +40,6 @@ from core.tables import (
     activations_spec,
 )
 
-FORMAT = 1
-LOCK_S = 30
-MANIFEST = "run.json"
-PARTS = ("model", "sae", "corpus.jsonl", "recipe.toml", "world.json")
-"""What a run made by ``prism demo build`` holds besides its tables: the sources it was made from."""
-ANSWERS = ("ledger.jsonl", "neuronpedia.jsonl")
-"""What language models and services answered, kept by what they were asked: paid or waited for, true of any run."""
 SPECS = {spec.name: spec for spec in (*RUN_TABLES, LABELS)}
 SECTIONS = ("recipe", "provenance", "sae", "model", "corpus", "fidelity", "counts", "tables")
 
@@ -81,8 +71,11 @@ class Store:
                 did_you_mean(name, known) or f"runs in {self.cache_dir}: {', '.join(known) or 'none'}",
                 "list them with `prism list`, or make one with `prism run RECIPE.toml`",
             )
-        self._put_back(name)
-        return Run(self.cache_dir / name)
+        target = self.cache_dir / name
+        if not target.exists():
+            with changing(target):
+                self.put_back(name)
+        return Run(target)
 
     def open_run(self, name_or_path: str) -> Run:
         """For the command line only: a run's name in the cache directory, or the path of its folder."""
@@ -93,74 +86,16 @@ class Store:
         """Where a run is being written."""
         return self.cache_dir / f".partial-{name}"
 
-    def publish(self, name: str) -> Run:
-        """Put a finished partial folder in its place with one rename; an old run of that name goes.
-
-        What people put beside the old run's tables is copied over before, so that a kill at any moment leaves a
-        whole run that has it.
-        """
-        target, old, new = self.cache_dir / name, self._old(name), self.partial(name)
-        with changing(target):
-            self._put_back_unlocked(name)
-            if target.exists():
-                _carry_over(Run(target), Run(new))
-            _clear_half_written(new)
-            parquet.sync_folder(new)
-            shutil.rmtree(old, ignore_errors=True)
-            if target.exists():
-                target.rename(old)
-            new.rename(target)
-            _sync_names(self.cache_dir)
-            shutil.rmtree(old, ignore_errors=True)
-        return Run(target)
-
-    def _old(self, name: str) -> Path:
+    def replaced(self, name: str) -> Path:
         """Where the run that is being replaced waits between two renames."""
         return self.cache_dir / f".old-{name}"
 
-    def _put_back(self, name: str) -> None:
-        """Give a run its place again whose replacement was killed between the two renames."""
-        target = self.cache_dir / name
-        if not target.exists():
-            with changing(target):
-                self._put_back_unlocked(name)
-
-    def _put_back_unlocked(self, name: str) -> None:
-        target, old = self.cache_dir / name, self._old(name)
+    def put_back(self, name: str) -> None:
+        """Give a run its place again whose replacement was killed between the two renames; ``changing`` is held."""
+        target, old = self.cache_dir / name, self.replaced(name)
         if not target.exists() and (old / MANIFEST).is_file():
             old.rename(target)
-            _sync_names(self.cache_dir)
-
-
-@contextmanager
-def changing(folder: Path) -> Iterator[None]:
-    """Held while a run's folder is replaced or what people add to it is changed; MachineError where that cannot be."""
-    lock = FileLock(folder.parent / f".lock.{folder.name}", timeout=LOCK_S)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise MachineError(
-            f"the run {folder.name!r} is being changed by another process",
-            f"waited {LOCK_S} s for {lock.lock_file}",
-            "try again when it is done",
-        ) from None
-    except OSError as error:
-        raise MachineError(
-            f"the run {folder.name!r} cannot be changed", str(error), f"make {folder.parent} writable"
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _sync_names(folder: Path) -> None:
-    """Make renames in a folder durable."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+            sync_names(self.cache_dir)
 
 
 @dataclass(frozen=True)
@@ -219,7 +154,7 @@ class Run:
                 "encode it anew",
             )
         missing = [key for key in SECTIONS if not isinstance(manifest.get(key), dict)]
-        if missing or _seal(manifest) != manifest.get("seal"):
+        if missing or seal(manifest) != manifest.get("seal"):
             raise DamagedError(
                 f"the {MANIFEST} of run {self.name!r} is damaged",
                 f"it lacks {', '.join(missing)}" if missing else "it is not what was written",
@@ -455,91 +390,6 @@ def _check_schema(path: Path, name: str, schema: pa.Schema, wanted: list[str] | 
             found = schema.field(column.name).type if column.name in schema.names else "nothing"
             if found != column.type:
                 raise parquet.damaged(path, f"column {column.name!r} should be {column.type}, found {found}")
-
-
-def _carry_over(old: Run, new: Run) -> None:
-    """Copy what people put beside the tables of a run into the one that will replace it.
-
-    Answers always; parts unless the new run has its own; lists and labels where both are of the same SAE. What an
-    attempt that was killed had copied is copied again.
-    """
-    try:
-        was, now = (run.manifest["sae"].get("weights_sha256") for run in (old, new))
-        same = was is not None and was == now
-    except DamagedError:
-        same = False
-    for name in PARTS:
-        if not (new.path / name).exists():
-            _copy(old.path / name, new.path / name)
-    for name in ANSWERS:
-        _copy(old.path / name, new.path / name)
-    labels = f"{LABELS.name}.parquet"
-    if same:
-        _copy(old.path / "lists", new.path / "lists")
-    if same and _copy(old.path / labels, new.path / labels):
-        manifest = dict(new.manifest)
-        manifest["tables"] = manifest["tables"] | {LABELS.name: table_entry(new.path / labels)}
-        write_sealed(new.path, manifest)
-
-
-def _clear_half_written(folder: Path) -> None:
-    """What a killed attempt left under a name of its own, ``.name...``; nothing of a run has such a name."""
-    for path in folder.glob(".*"):
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
-
-
-def _copy(source: Path, target: Path) -> bool:
-    """Copy a file or folder over whatever is there, so that a kill leaves no half copy under that name."""
-    if not source.exists():
-        return False
-    half = target.with_name(f".copy-{target.name}")
-    for path in (half, target):
-        if path.is_dir():
-            shutil.rmtree(path)
-    if source.is_dir():
-        shutil.copytree(source, half)
-    else:
-        shutil.copy2(source, half)
-    half.replace(target)
-    return True
-
-
-def table_entry(path: Path, folder: Path | None = None) -> dict[str, Any]:
-    """What a manifest says of one written table; ``folder`` is the manifest's (default: the table's own)."""
-    with parquet.open_file(path) as file:
-        n_rows = file.metadata.num_rows
-    return {
-        "file": path.relative_to(folder or path.parent).as_posix(),
-        "n_rows": n_rows,
-        "bytes": path.stat().st_size,
-        "sha256": parquet.sha256(path),
-        "footer_sha256": parquet.footer_sha256(path),
-    }
-
-
-def write_sealed(folder: Path, manifest: dict[str, Any]) -> None:
-    """Write a run's ``run.json`` with its seal, so that a changed one is noticed."""
-    as_read_back = json.loads(json.dumps(manifest, allow_nan=False))
-    write_json(folder / MANIFEST, as_read_back | {"seal": _seal(as_read_back)})
-
-
-def _seal(manifest: dict[str, Any]) -> str:
-    """Hex digest of a manifest without its entry ``seal``."""
-    values = {key: value for key, value in manifest.items() if key != "seal"}
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON so that a reader sees the old file or the new one, never half of it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("w", encoding="utf-8") as stream:
-        json.dump(value, stream, indent=1, ensure_ascii=False, allow_nan=False)
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(path)
 
 
 def check_name(name: str) -> str:

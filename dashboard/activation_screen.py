@@ -5,7 +5,20 @@ from __future__ import annotations
 import streamlit as st
 
 from core.store import Run
-from dashboard import charts, controls, examples, facts, picker, readers, subject, tokens, try_it, widgets
+from dashboard import (
+    charts,
+    controls,
+    examples,
+    facts,
+    pattern_facts,
+    pattern_readers,
+    picker,
+    readers,
+    subject,
+    tokens,
+    try_it,
+    widgets,
+)
 
 COUNTS = {
     "top": ("Top", 50),
@@ -17,6 +30,7 @@ COUNTS = {
 
 def render(run: Run, feature: int, header: str) -> None:
     """``header`` is HTML of ours that stands in one block with the numbers: a block more is a message more."""
+    header += pattern_facts.mix_html(pattern_readers.mix_of(run, feature), subject.prototype_link)
     row, n_tokens = readers.feature_row(run, feature), run.manifest["corpus"].get("n_tokens")
     st.html(header + facts.facts_html(facts.feature_facts(row, n_tokens)))
     left, right = st.columns(2)

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import streamlit as st
 
+from core.analyses.distances_block import MAX_SIDE
 from core.errors import InputError, PrismError
-from dashboard import filters, nav, readers, subject, verdict_data
+from dashboard import filters, nav, pattern_readers, readers, subject, verdict_data
+from dashboard.pattern_data import Prototypes
 from dashboard.subject import Control, choice, text, whole
 from dashboard.verdict_wording import KINDS, THETAS
 
@@ -25,7 +27,13 @@ SHOWN = {
     "lists": ("run", "features"),
     "decomposability": ("run",),
     "phrases": ("run", "feature"),
+    "pattern_svd": ("run",),
+    "distances": ("run", "feature", "features"),
+    "conjecture": ("run",),
 }
+AFFINITIES = ("jaccard", "dice", "overlap", "phi", "decoder_cosine", "c_cosine", "c_euclid")
+SIMILARITIES = ("cosine", "euclid")
+MAPS = ("neighbours", "list", "densest", "random")
 
 HOME = (
     text("home_find", 200),
@@ -99,6 +107,46 @@ def phrases() -> tuple[Control, ...]:
     )
 
 
+def pattern_svd() -> tuple[Control, ...]:
+    """Method and prototype; "" and 0 where there are none."""
+    found = _prototypes()
+    methods = found.methods if found else []
+    k = int(found.matrix["k"]) if found else 0
+    return (
+        choice("pattern_svd_method", methods[0] if methods else "", methods or [""]),
+        whole("pattern_svd_number", 0, 0, max(0, k - 1)),
+    )
+
+
+def distances() -> tuple[Control, ...]:
+    """What near means, and which features the map shows."""
+    return (
+        choice("distances_by", AFFINITIES[0], AFFINITIES),
+        choice("distances_map", "list" if len(subject.features()) > 1 else MAPS[0], MAPS),
+        whole("distances_n", 60, 2, MAX_SIDE),
+    )
+
+
+def conjecture() -> tuple[Control, ...]:
+    """Which similarity is drawn over k, and which variant pair by pair."""
+    try:
+        pairs = pattern_readers.scatters(readers.run(subject.run_name() or ""))
+    except PrismError:
+        pairs = []
+    return (
+        choice("conjecture_similarity", SIMILARITIES[0], SIMILARITIES),
+        choice("conjecture_pairs", pairs[0] if pairs else "", pairs or [""]),
+    )
+
+
+def _prototypes() -> Prototypes | None:
+    """None where there are none or they cannot be read, which the page says when it draws them."""
+    try:
+        return pattern_readers.require_prototypes(readers.run(subject.run_name() or ""))
+    except PrismError:
+        return None
+
+
 def share(value: str) -> float | None:
     """A share written in a link; None for "". InputError otherwise."""
     if value and not filters.NUMBER.fullmatch(value):
@@ -125,6 +173,7 @@ def _test(key: str) -> Control:
 def of(page: str) -> tuple[tuple[str, ...], tuple[Control, ...]]:
     """What the link of a page names: parts of the subject, and its controls."""
     made = {"feature": feature, "lists": lists, "decomposability": decomposability, "phrases": phrases}
+    made |= {"pattern_svd": pattern_svd, "distances": distances, "conjecture": conjecture}
     return SHOWN[page], made[page]() if page in made else HOME
 
 

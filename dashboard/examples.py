@@ -64,6 +64,8 @@ class Group:
     title: str
     about: str
     examples: Sequence[Example]
+    unit: str = "act"  # what the numbers of its tokens are
+    value: str = "act"  # what the number of each example is
 
 
 def peaks_of(acts: FeatureActs) -> Peaks:

@@ -22,6 +22,15 @@ TITLES = {
     "top_divergence_p": "p of top divergence",
     "flag": "flag",
     "n_firings": "firings",
+    "loading": "loading",
+    "n_both": "both fire",
+    "jaccard": "Jaccard",
+    "dice": "Dice",
+    "overlap": "overlap",
+    "phi": "phi",
+    "decoder_cosine": "decoder cosine",
+    "c_cosine": "C cosine",
+    "c_euclid": "C distance",
 }
 
 

@@ -37,6 +37,10 @@ PAGES: tuple[PageSpec, ...] = (
     ),
     PageSpec("truth", "Planted truth", ":material/fact_check:", "Check", "Which concepts the SAE found.", "truth"),
     PageSpec("pattern_svd", "Prototypes", ":material/grain:", "Structure", "What fires together.", "pattern_svd"),
+    PageSpec(
+        "distances", "Distances", ":material/hub:", "Structure", "Which features are near, by what.",
+        "feature_distances",
+    ),
     PageSpec("conjecture", "Conjecture", ":material/balance:", "Structure", "Do distances say it?", "conjecture"),
 )
 

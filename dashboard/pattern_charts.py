@@ -1,9 +1,14 @@
-"""Spectra and the conjecture's test as figures. No streamlit."""
+"""Spectra, distances and the conjecture's test as figures. No streamlit."""
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from core.analyses.distances_block import Block
+from dashboard.wording import number
 
 MARKS = {"raw": "circle", "binary": "square", "unit": "diamond", "phi": "cross", "log1p": "x", "jaccard kernel": "star"}
 LAYOUT = {"margin": {"l": 0, "r": 8, "t": 48, "b": 0}, "height": 380}
@@ -71,3 +76,127 @@ def over_k_alt(scores: pd.DataFrame, similarity: str) -> str:
     best = some.loc[some["partial"].idxmax()]
     k = "full rank" if pd.isna(best["k"]) else f"k = {int(best['k'])}"
     return f"By {similarity}: highest is {best['scale']} at {k}, {best['partial']:.2f}; all values in the table below"
+
+
+NAMES = {
+    "jaccard": "Jaccard", "dice": "Dice", "overlap": "overlap", "phi": "phi", "decoder_cosine": "decoder cosine",
+    "c_cosine": "cosine of C", "c_euclid": "distance in C",
+}  # fmt: skip
+N_SVG = 10_000  # cells; more markers than this need WebGL
+TITLES = {"real": "this run", "shuffled": "shuffled columns"}
+
+
+def affinity_name(key: str) -> str:
+    return NAMES[key]
+
+
+def pair_histogram(whole: pd.DataFrame, own: pd.DataFrame, affinity: str, feature: int) -> go.Figure:
+    """Shares of pairs by affinity: of all pairs, of shuffled columns where they say something, of one feature."""
+    figure = go.Figure()
+    total, mine = whole[whole["affinity"] == affinity], own[own["affinity"] == affinity]
+    lines = [("all pairs", total, "counts", "solid"), ("shuffled columns", total, "null_counts", "dash")]
+    for name, table, column, dash in [*lines, (f"pairs of feature {feature}", mine, "counts", "dot")]:
+        counts = table[column].iloc[0] if len(table) else None
+        if counts is None or not np.sum(counts):
+            continue
+        edges = np.linspace(table["lo"].iloc[0], table["hi"].iloc[0], len(counts) + 1)
+        shares = np.asarray(counts, np.float64) / np.sum(counts)
+        figure.add_trace(
+            go.Scatter(x=(edges[:-1] + edges[1:]) / 2, y=np.where(shares > 0, shares, np.nan), name=name,
+                       mode="lines+markers", line={"dash": dash, "shape": "hvh"})
+        )  # fmt: skip
+    figure.update_layout(**LAYOUT | {"height": 300}, legend=LEGEND)
+    figure.update_xaxes(title=NAMES[affinity], fixedrange=True)
+    figure.update_yaxes(title="share of pairs", type="log", fixedrange=True)
+    return figure
+
+
+def pair_histogram_alt(whole: pd.DataFrame, affinity: str) -> str:
+    """Where most pairs lie, in a sentence."""
+    rows = whole[whole["affinity"] == affinity]
+    if not len(rows):
+        return f"No pairs were compared by {NAMES[affinity]}"
+    row = rows.iloc[0]
+    edges = np.linspace(row["lo"], row["hi"], len(row["counts"]) + 1)
+    at = int(np.argmax(row["counts"]))
+    return f"Most pairs of features have a {NAMES[affinity]} of {number(edges[at])} to {number(edges[at + 1])}"
+
+
+def heatmap(block: Block, by: str) -> go.Figure:
+    """One affinity between the features of a block, in its order; the diagonal, which is 1, is left blank.
+
+    Invisible markers over the cells carry hover and clicks, because heatmaps return none.
+    """
+    n, z = len(block.features), np.array(getattr(block, by), np.float64)
+    np.fill_diagonal(z, np.nan)
+    ticks = {"tickvals": np.arange(n), "ticktext": list(map(str, block.features)), "showgrid": False}
+    few = ticks if n <= 60 else {"showticklabels": False, "showgrid": False}
+    signed = by in ("phi", "decoder_cosine") and np.nanmin(z) < 0
+    scale = {"zmid": 0, "colorscale": "RdBu_r"} if signed else {"zmin": 0}
+    bar = {"title": {"text": NAMES[by], "side": "right"}, "thickness": 10}
+    figure = go.Figure(go.Heatmap(z=z.astype(np.float32), hoverinfo="skip", colorbar=bar, **scale))
+    y, x = (i.ravel() for i in np.indices((n, n)))
+    cosine = np.full(z.shape, np.nan) if block.decoder_cosine is None else block.decoder_cosine
+    values = (block.n_both, block.jaccard, block.phi, cosine)
+    about = [block.features[y], block.features[x], *(v.ravel() for v in values)]
+    markers = go.Scattergl if n * n > N_SVG else go.Scatter
+    figure.add_trace(
+        markers(
+            x=x, y=y, mode="markers", opacity=0, marker={"size": max(4, 560 // n), "symbol": "square"},
+            customdata=np.stack(about, 1).astype(np.float32), showlegend=False, name="",
+            hovertemplate="features %{customdata[0]} and %{customdata[1]}<br>Jaccard %{customdata[3]:.3f}, phi "
+            "%{customdata[4]:.3f}<br>decoder cosine %{customdata[5]:.3f}<br>both fire %{customdata[2]:,} times",
+        )
+    )  # fmt: skip
+    figure.update_layout(height=680, margin={"l": 0, "r": 0, "t": 8, "b": 0})
+    figure.update_xaxes(range=[-0.5, n - 0.5], tickangle=-90, tickfont={"size": 10}, zeroline=False, **few)
+    figure.update_yaxes(range=[n - 0.5, -0.5], tickfont={"size": 10}, zeroline=False, **few)
+    return figure
+
+
+def heatmap_alt(block: Block, by: str) -> str:
+    """The nearest pair of a map, in a sentence."""
+    z = np.nan_to_num(np.array(getattr(block, by), np.float64), nan=-np.inf)
+    np.fill_diagonal(z, -np.inf)
+    a, b = np.unravel_index(int(z.argmax()), z.shape)
+    pair = f"features {block.features[a]} and {block.features[b]} with {number(z[a, b])}"
+    return f"{NAMES[by]} between {len(block.features)} features; the nearest are {pair}"
+
+
+def pair_density(scatter: pd.DataFrame, variant: str) -> go.Figure:
+    """Pairs by distance in C and Jaccard distance beside the same of shuffled columns, as log counts."""
+    figure = make_subplots(1, 2, subplot_titles=list(TITLES.values()), shared_yaxes=True, horizontal_spacing=0.03)
+    for column, side in enumerate(TITLES, 1):
+        row = scatter[(scatter["variant"] == variant) & (scatter["side"] == side)].iloc[0]
+        counts = np.asarray(row["counts"], np.float64)
+        n = round(len(counts) ** 0.5)
+        counts = counts.reshape(n, n).T
+        centres = (np.arange(n) + 0.5) / n
+        with np.errstate(divide="ignore"):
+            z = np.where(counts > 0, np.log10(counts), np.nan)
+        figure.add_trace(
+            go.Heatmap(
+                z=z, x=centres * row["distance_max"], y=centres, customdata=counts, coloraxis="coloraxis",
+                hovertemplate="distance %{x:.3g}, Jaccard distance %{y:.2f}<br>%{customdata:,} pairs<extra></extra>",
+            ), 1, column,
+        )  # fmt: skip
+    figure.update_layout(height=400, margin={"l": 0, "r": 0, "t": 32, "b": 0})
+    figure.update_layout(coloraxis={"colorbar": {"title": {"text": "log10 pairs", "side": "right"}, "thickness": 10}})
+    figure.update_xaxes(title="distance in C", fixedrange=True, showgrid=False)
+    figure.update_yaxes(title="Jaccard distance", fixedrange=True, showgrid=False, col=1)
+    return figure
+
+
+def pair_density_alt(raw: pd.DataFrame, variant: str) -> str:
+    """Spearman of the drawn pairs beside that of shuffled columns."""
+    scale, _, rank = variant.partition(", ")
+    k = None if rank == "all" else int(rank.removeprefix("k = "))
+    at = (raw["scale"] == scale) & (raw["similarity"] == "euclid")
+    at &= raw["k"].isna() if k is None else (raw["k"] == k).fillna(False)
+    if not at.any():
+        return f"Pairs by distance in C ({variant}) and Jaccard distance"
+    row = raw[at].iloc[0]
+    return (
+        f"Distance in C ({variant}) with Jaccard distance: Spearman {number(row['spearman'])}, of shuffled columns "
+        f"{number(row['spearman_shuffled'])}"
+    )

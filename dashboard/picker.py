@@ -86,7 +86,7 @@ def render_listing(found: pd.DataFrame, title: str, columns: Sequence[str] = ())
 
 def catch(page: str) -> None:
     """Open the features that are clicked in a page's own HTML, and the box below at ``/``."""
-    links.catch_links(f"{page}_links", _open if page != "feature" else _step, _find)
+    links.catch_links(f"{page}_links", _open if page != "feature" else _step, _find, _open_prototype)
     if page != "feature" and st.session_state.pop("finding", False):  # there the Find button opens it
         render_find()
 
@@ -94,6 +94,11 @@ def catch(page: str) -> None:
 def _open(feature: int) -> None:
     subject.choose(feature=feature)
     controls.go("feature")
+
+
+def _open_prototype(method: str, number: int) -> None:
+    subject.remember(pattern_svd_method=method, pattern_svd_number=number)
+    controls.go("pattern_svd")
 
 
 def _step(feature: int) -> None:

@@ -1,4 +1,4 @@
-"""The only caches over the store. Every cache is bounded and keyed by the state of the run on disk.
+"""The caches over the store (``pattern_readers`` has more). All are bounded and keyed by the state of the run on disk.
 
 ``cache_resource`` hands out one shared object and copies nothing, so what it returns is never changed by a page.
 """
@@ -19,8 +19,9 @@ import streamlit as st
 
 from core.errors import DamagedError, PrismError
 from core.results import MANIFEST as RESULT_MANIFEST
+from core.run_folder import MANIFEST
 from core.settings import Settings
-from core.store import MANIFEST, FeatureActs, Run, Store
+from core.store import FeatureActs, Run, Store
 from core.tables import CONTEXTS, LABELS
 from dashboard import examples, truth_data, verdict_data
 from dashboard.examples import Group
@@ -152,7 +153,7 @@ def labels_of(run: Run, feature: int) -> pd.DataFrame:
 def decompositions(run: Run) -> tuple[Tested, ...]:
     """The run's decomposition tests, newest result first."""
     folders = verdict_data.folders(run.path)
-    return _decompositions(folders, tuple(str(f) for f in folders), _manifest_stamp(folders)) if folders else ()
+    return _decompositions(folders, tuple(str(f) for f in folders), manifest_stamp(folders)) if folders else ()
 
 
 def tests_of(run: Run, feature: int) -> list[TestRef]:
@@ -163,7 +164,7 @@ def tests_of(run: Run, feature: int) -> list[TestRef]:
 def require_truth(run: Run) -> Truth:
     """The run's planted truth; NotFoundError with what to do otherwise."""
     folder = truth_data.require_newest(run).path
-    return _truth(folder, str(folder), _manifest_stamp([folder]))
+    return _truth(folder, str(folder), manifest_stamp([folder]))
 
 
 def truth_of(run: Run, feature: int) -> Known | None:
@@ -177,10 +178,10 @@ def truth_of(run: Run, feature: int) -> Known | None:
 def phrases(ref: TestRef) -> pd.DataFrame:
     """Every phrase of one test."""
     folder = ref.tested.result.path
-    return _phrases(ref.tested, str(folder), _manifest_stamp([folder]), ref.test)
+    return _phrases(ref.tested, str(folder), manifest_stamp([folder]), ref.test)
 
 
-def _manifest_stamp(folders: Sequence[Path]) -> Stamp:
+def manifest_stamp(folders: Sequence[Path]) -> Stamp:
     statuses = [(folder / RESULT_MANIFEST).stat() for folder in folders]
     return tuple(n for s in statuses for n in (s.st_mtime_ns, s.st_size, s.st_ino))
 

@@ -248,5 +248,12 @@ def feature_link(feature: int) -> str:
     return "feature?" + urlencode({"run": run_name() or ""} | known | {"feature": feature})
 
 
+def prototype_link(method: str, number: int) -> str:
+    """The relative address of a prototype."""
+    return "pattern_svd?" + urlencode(
+        {"run": run_name() or "", "pattern_svd_method": method, "pattern_svd_number": number}
+    )
+
+
 def _written(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)

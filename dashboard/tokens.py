@@ -52,8 +52,9 @@ def level(act: float, act_max: float) -> int:
 
 
 def token_html(
-    token: str, pos: int, act: float, act_max: float, special: bool = False, miss: float | None = None
-) -> str:
+    token: str, pos: int, act: float, act_max: float, special: bool = False, miss: float | None = None,
+    unit: str = "act",
+) -> str:  # fmt: skip
     """One token that fires, is special, or is a near miss, whose hidden_pre is then ``miss``."""
     text, step = visible(token), level(act, act_max)
     hover = [_quoted(text), f"position {pos}"]
@@ -62,7 +63,7 @@ def token_html(
     if miss is not None:
         hover.append(f"did not fire: pre-activation {number(miss)}")
         return _marked("u", "p-nm", hover, text)
-    hover += [f"act {number(act)}", f"{percent(act / act_max)} of max"]
+    hover += [f"{unit} {number(act)}", f"{percent(act / act_max)} of max"]
     return _marked("mark", f"p-a{step}", hover, text)
 
 
@@ -73,11 +74,11 @@ def _marked(tag: str, kind: str, hover: Sequence[str], text: str) -> str:
     return f'{space}<{tag} class="{kind}" title="{escape(" · ".join(hover))}">{escape(word)}</{tag}>'
 
 
-def quiet_html(tokens: Sequence[str], start: int) -> str:
+def quiet_html(tokens: Sequence[str], start: int, unit: str = "act") -> str:
     """Neighbouring tokens on which it does not fire, as one element: a page has thousands."""
     texts = [visible(token) for token in tokens]
     where = f"position {start}" if len(texts) == 1 else f"positions {start} to {start + len(texts) - 1}"
-    hover = f"{' '.join(map(_quoted, texts))} · {where} · act 0"
+    hover = f"{' '.join(map(_quoted, texts))} · {where} · {unit} 0"
     return f'<span title="{escape(hover)}">{escape("".join(texts))}</span>'
 
 
@@ -86,39 +87,38 @@ def _quoted(text: str) -> str:
     return "'" + text.replace("<", "<\u2060").replace("--", "-\u2060-") + "'"
 
 
-def _spans(example: Example, act_max: float) -> Iterator[str]:
+def _spans(example: Example, act_max: float, unit: str) -> Iterator[str]:
     quiet: list[str] = []
     for i, (token, act, special) in enumerate(zip(example.tokens, example.acts, example.special, strict=True)):
         pos = example.start + i
         if act > 0 or special or pos == example.miss:
             if quiet:
-                yield quiet_html(quiet, pos - len(quiet))
+                yield quiet_html(quiet, pos - len(quiet), unit)
                 quiet = []
-            yield token_html(
-                token, pos, float(act), act_max, bool(special), example.value if pos == example.miss else None
-            )
+            miss = example.value if pos == example.miss else None
+            yield token_html(token, pos, float(act), act_max, bool(special), miss, unit)
         else:
             quiet.append(token)
     if quiet:
-        yield quiet_html(quiet, example.start + len(example.tokens) - len(quiet))
+        yield quiet_html(quiet, example.start + len(example.tokens) - len(quiet), unit)
 
 
-def example_html(example: Example, act_max: float) -> str:
+def example_html(example: Example, act_max: float, unit: str = "act", value: str = "act") -> str:
     """One context around its peak, with a line that says where it is from."""
     before, after = "… " if example.cut_before else "", " …" if example.cut_after else ""
-    what = "pre" if example.miss is not None else "act"
-    what_long = "pre-activation" if example.miss is not None else "act of the peak"
+    what = "pre" if example.miss is not None else value
+    what_long = "pre-activation" if example.miss is not None else "act of the peak" if value == "act" else value
     where = f"{what_long} · context {example.context} · document {example.document} · {example.source}"
     return (
         f'<li><span class="p-v" title="{escape(visible(where))}">{what} {number(example.value)}</span>'
-        f'<span class="p-t" dir="auto">{before}{"".join(_spans(example, act_max))}{after}</span></li>'
+        f'<span class="p-t" dir="auto">{before}{"".join(_spans(example, act_max, unit))}{after}</span></li>'
     )
 
 
 def group_html(group: Group, act_max: float, level: int) -> str:
     """One group of contexts: what it is, how many of how many, the contexts."""
     head = f"<h{level}>{escape(group.title)}</h{level}><p>{escape(group.about)}</p>"
-    lines = "".join(example_html(example, act_max) for example in group.examples)
+    lines = "".join(example_html(example, act_max, group.unit, group.value) for example in group.examples)
     body = f"<ol>{lines}</ol>" if lines else '<p class="p-none">none</p>'
     return f'<div class="p-g">{head}{body}</div>'
 

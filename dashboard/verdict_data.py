@@ -18,6 +18,7 @@ from core.analyses.decomposition_tables import CLASS_RATES, GROUPS, PHRASES, RET
 from core.errors import DamagedError
 from core.maths.agreement import ANY
 from core.results import MANIFEST, Result
+from dashboard.tokens import visible
 from dashboard.verdict_plot import Plot, plot_of
 from dashboard.wording import missing, one_line
 
@@ -77,9 +78,11 @@ class TestRef:
 
     @property
     def title(self) -> str:
-        """For a list of choices."""
+        """For a list of choices; no two may read the same, for a browser answers with the text of what was chosen."""
         row, made = self.row, str(self.tested.result.manifest["created_at"])[:10]
-        return f"{one_line(row['label'], 50)} · {row['kind']} · {one_line(row['label_source'], 30)}, {made}"
+        writer = visible(one_line(row["generator"] or row["proposer"], 30))
+        said = f"{one_line(row['label'], 50)} · {row['kind']} · {one_line(row['label_source'], 30)}"
+        return f"{said} · phrases: {writer}, {made} · {self.id}"
 
 
 def folders(run_path: Path) -> list[Path]:
@@ -89,9 +92,15 @@ def folders(run_path: Path) -> list[Path]:
 
 
 def load_all(paths: Sequence[Path]) -> tuple[Tested, ...]:
-    """The results, newest first; DamagedError names the one that cannot be read."""
+    """The results, newest first, those without any measured label last; DamagedError names one that cannot be read."""
     found = [_load(path) for path in paths]
-    return tuple(sorted(found, key=lambda t: str(t.result.manifest["created_at"]), reverse=True))
+    return tuple(
+        sorted(
+            found,
+            key=lambda t: ((t.tests["kind"] != "NOT-PROPOSED").any(), str(t.result.manifest["created_at"])),
+            reverse=True,
+        )
+    )
 
 
 def _load(path: Path) -> Tested:

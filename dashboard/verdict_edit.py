@@ -49,8 +49,8 @@ def render(run: Run, feature: int, ref: TestRef, phrases: list[Phrase], theta: f
 
 
 def has_model(run: Run) -> bool:
-    """Whether a recipe made the run, so that `prism decompose` can measure with it."""
-    return bool(run.manifest.get("recipe"))
+    """Whether the run names a model, so that `prism decompose` can measure with it; an imported run does not."""
+    return bool(((run.manifest.get("recipe") or {}).get("model") or {}).get("name"))
 
 
 def rows_of(edited: pd.DataFrame) -> list[Row]:

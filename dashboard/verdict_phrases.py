@@ -138,6 +138,12 @@ def phrase_html(tokens: Sequence[str], acts: Sequence[float], act_max: float) ->
     return "".join(out)
 
 
+def lost(phrase: Phrase) -> bool:
+    """Whether the tokens do not spell the phrase, as where the model does not know its words."""
+    spelt, written = ("".join(text.casefold().split()) for text in ("".join(phrase.tokens), phrase.text))
+    return bool(phrase.tokens) and spelt != written
+
+
 def line_html(phrase: Phrase, theta: float, act_max: float, name: bool = True) -> str:
     """One phrase: whether it fires, its tokens, which group it is of."""
     fires = phrase.fires(theta)
@@ -146,6 +152,8 @@ def line_html(phrase: Phrase, theta: float, act_max: float, name: bool = True) -
     why = "fires" if fires else "not above the threshold"
     where = f" · document {phrase.document}" if phrase.document is not None else ""
     body = phrase_html(phrase.tokens, phrase.acts, act_max) or escape(visible(phrase.text))
+    if lost(phrase):
+        body += f" <small>written “{escape(visible(one_line(phrase.text, 300)))}”</small>"
     what = f" <small>{escape(visible(one_line(phrase.name, 60)))}</small>" if name else ""
     return (
         f'<li><span class="p-v" title="{escape(why + where)}">{sign}{escape(said)}</span>'

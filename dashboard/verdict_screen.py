@@ -182,4 +182,4 @@ def exchange_html(asked: Exchange) -> str:
 
 def _text(text: str) -> str:
     """Line ends stay line ends; every other invisible character is shown by its sign."""
-    return "\n".join(escape(visible(line)) for line in text.split("\n"))
+    return "\n".join(escape(visible(line)) if line else "" for line in text.split("\n"))

@@ -79,7 +79,7 @@ list-style:none;margin:0;padding:0!important}}
 .p-list .p-small{{min-width:8rem}}.p-list .p-small .p-track{{height:.46rem}}
 .p-labels-list td,.p-labels-list th[scope=row]{{vertical-align:middle}}
 .p-labels-list td{{white-space:nowrap}}.p-labels-list td.p-about{{white-space:normal}}
-.p-note+.p-facts{{margin-top:1rem}}.p-dots+.p-legend{{margin-bottom:1rem}}
+.p-note+.p-facts{{margin-top:1rem}}.p-dots+.p-legend,.p-classes{{margin-bottom:1rem}}
 .p-heat{{width:100%;border-collapse:collapse;font-size:.85rem;font-variant-numeric:tabular-nums}}
 .p-heat caption{{text-align:left;font-size:.85rem;color:{FADED};caption-side:top;padding:0 0 .2rem}}
 .p-heat th,.p-heat td{{border:0!important;border-top:1px solid {LINE}!important;padding:.25rem .6rem .25rem 0!important;

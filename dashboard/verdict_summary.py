@@ -27,7 +27,8 @@ def headline(tests: pd.DataFrame) -> str:
     counted = tests[tests["published_count"] == EVERY_PART]
     tested = int(tests["published_count"].notna().sum())
     if not tested:
-        return "No label of this result was measured."
+        why = tests["reason"].value_counts().index[0] if "reason" in tests and len(tests) else ""
+        return f"No label of this result was measured{f': {one_line(visible(why), 300)}' if why else ''}."
     if not len(counted):
         return f"Counting firing phrases calls none of {plural(tested, 'label')} decomposable."
     if uncontrolled(tests):
@@ -52,7 +53,8 @@ def headline(tests: pd.DataFrame) -> str:
 
 def uncontrolled(tests: pd.DataFrame) -> bool:
     """Whether no test was measured with control phrases, as in a run imported from elsewhere."""
-    return "theta5" in tests and bool(tests["theta5"].isna().all())
+    measured = tests[tests["kind"] != "NOT-PROPOSED"]
+    return "theta5" in tests and len(measured) > 0 and bool(measured["theta5"].isna().all())
 
 
 def share_text(hits: int, n: int) -> str:
@@ -84,7 +86,7 @@ def summary_facts(tests: pd.DataFrame, rates: pd.DataFrame, claims: Mapping[str,
         ),
     ]
     if uncontrolled(proposed):
-        return [*facts, Fact("labels that hold or fail", "not measured", "it takes control phrases, and there are none")]
+        return [*facts, Fact("labels that hold or fail", "not measured", "it takes control phrases")]
     facts.append(_false_claims(claims))
     for kind, title in (("ALL-PARTS", "labels that hold"), ("LABEL-FAILS", "labels that fail")):
         hits = int((proposed["kind"] == kind).sum())
@@ -155,7 +157,7 @@ def crosstab_html(tests: pd.DataFrame) -> str:
         of = tests[tests["published_count"] == reading]
         cells = "".join(f"<td>{int((of['kind'] == k).sum())}</td>" for k in kinds)
         rows += f'<tr><th scope="row">{escape(reading)}</th>{cells}<td>{len(of)}</td></tr>'
-    columns = "no control phrases were measured, so none is decided" if uncontrolled(tests) else "the same with controls"
+    columns = "none is decided, for no control phrases were measured" if uncontrolled(tests) else "with controls"
     about = f"Rows: counting firing phrases, threshold 0, no controls, as published. Columns: {columns}."
     return (
         f'{SCROLL.format("counting against controls")}<table class="p-list"><caption>{about}</caption>'

@@ -12,8 +12,9 @@ import streamlit as st
 from core.errors import InputError, PrismError
 from core.results import MANIFEST as RESULT_MANIFEST
 from core.results import Result
+from core.run_folder import MANIFEST
 from core.settings import Settings
-from core.store import MANIFEST, Run
+from core.store import Run
 from dashboard import controls, facts, files, provenance, readers, style, subject
 
 LOCAL = ("localhost", "127.0.0.1", "::1")

@@ -10,7 +10,9 @@ import pyarrow as pa
 
 from core import parquet
 from core.analyses.feature_statistics import Directions, compute_feature_tables
-from core.store import FORMAT, Run, Store, table_entry, write_sealed
+from core.publish import publish
+from core.run_folder import FORMAT, table_entry, write_sealed
+from core.store import Run, Store
 from core.tables import ACTIVATION_INDEX, CONTEXTS, NEAR_MISSES, RUN_TABLES, VOCABULARY, activations_spec
 
 WORDS = [
@@ -81,7 +83,7 @@ def write_run(cache_dir: Path, name: str = "toy", world: World | None = None, ne
     names = [spec.name for spec in RUN_TABLES] + ["activations"]
     tables = {n: table_entry(folder / f"{n}.parquet") for n in names}
     write_sealed(folder, _manifest(name, world, tables, neuronpedia_id))
-    return store.publish(name)
+    return publish(store, name)
 
 
 def _write_contexts(folder: Path, world: World) -> None:

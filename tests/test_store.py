@@ -20,7 +20,9 @@ from hypothesis import strategies as st
 
 from core import parquet
 from core.errors import DamagedError, InputError, MachineError, NotFoundError
-from core.store import MANIFEST, Run, Store, changing, check_name, table_entry, write_json, write_sealed
+from core.publish import publish
+from core.run_folder import MANIFEST, changing, table_entry, write_json, write_sealed
+from core.store import Run, Store, check_name
 from core.tables import ACTIVATION_INDEX, CONTEXTS, LABELS, activations_spec
 from tests.factories import World, make_world, write_run
 
@@ -315,7 +317,7 @@ def publish_and_die(store: Store, at: int, after: bool) -> bool:
     for name in ("rename", "replace", "unlink", "rmdir", "mkdir", "fsync"):
         setattr(os, name, counted(getattr(os, name)))
     try:
-        store.publish("toy")
+        publish(store, "toy")
     finally:
         os._exit(0)
 
@@ -333,7 +335,7 @@ def test_a_kill_at_any_moment_of_publishing_loses_no_label_list_or_model(tmp_pat
         assert run.verify() == []
         assert store.names() == ["toy"]
         if store.partial("toy").exists():
-            run = store.publish("toy")
+            run = publish(store, "toy")
         assert run.manifest["corpus"]["n_contexts"] == 24, "the next attempt ends what the killed one began"
         assert run.labels()["label"].tolist() == ["precious"]
         assert (run.path / "lists" / "mine.json").read_text() == "[3]"
@@ -351,7 +353,7 @@ def test_a_label_added_after_a_killed_publishing_is_carried_by_the_next(tmp_path
     assert publish_and_die(store, 7, after=False)
     write_labels(tmp_path / "toy", [(3, "precious", "a", "t"), (4, "later", "a", "t")])
     restate(tmp_path / "toy", "labels")
-    assert store.publish("toy").labels()["label"].tolist() == ["precious", "later"]
+    assert publish(store, "toy").labels()["label"].tolist() == ["precious", "later"]
 
 
 def test_a_run_of_another_sae_takes_no_labels_over(tmp_path):
@@ -359,7 +361,7 @@ def test_a_run_of_another_sae_takes_no_labels_over(tmp_path):
     manifest = json.loads((store.partial("toy") / MANIFEST).read_text())
     manifest["sae"]["weights_sha256"] = "b" * 64
     write_sealed(store.partial("toy"), manifest)
-    run = store.publish("toy")
+    run = publish(store, "toy")
     assert run.labels().empty
     assert not (run.path / "lists").exists()
     assert (run.path / "ledger.jsonl").read_text() == "paid", "an answer is true whatever the SAE"
@@ -372,13 +374,13 @@ def test_publishing_makes_the_new_name_durable(tmp_path, monkeypatch):
     rename, fsync = os.rename, os.fsync
     monkeypatch.setattr(os, "rename", lambda *a, **k: (events.append("rename"), rename(*a, **k)))
     monkeypatch.setattr(os, "fsync", lambda fd: (events.append(os.readlink(f"/proc/self/fd/{fd}")), fsync(fd)))
-    store.publish("toy")
+    publish(store, "toy")
     last = len(events) - 1 - events[::-1].index("rename")
     assert str(tmp_path) in events[last + 1 :]
 
 
 def test_who_cannot_lock_a_run_is_told_so(cache, monkeypatch, tmp_path):
-    monkeypatch.setattr("core.store.LOCK_S", 0.1)
+    monkeypatch.setattr("core.run_folder.LOCK_S", 0.1)
     with changing(tmp_path / "toy"), pytest.raises(MachineError, match="being changed"), changing(tmp_path / "toy"):
         pass
     with pytest.raises(MachineError, match="cannot be changed"), changing(Path("/proc/nowhere/toy")):

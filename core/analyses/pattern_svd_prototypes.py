@@ -83,7 +83,12 @@ def describe_prototypes(
     )
     tables = {PROTOTYPES: frame, PROTOTYPE_ROWS: _ends(p, basis), LOADINGS: _loadings(p, basis)}
     tables[COEFFICIENTS] = pd.DataFrame(
-        {"feature": p.features, "r2": explained(a, basis), "coefficients": list(basis.c.astype(np.float32))}
+        {
+            "feature": p.features,
+            "r2": explained(a, basis),
+            "r2_null": explained(m.scaled(acts=twin), twin_basis),
+            "coefficients": list(basis.c.astype(np.float32)),
+        }
     )
     return {spec: found.assign(method=method) for spec, found in tables.items()}
 

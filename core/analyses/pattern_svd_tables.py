@@ -117,6 +117,7 @@ COEFFICIENTS = TableSpec(
         Column("feature", _i32, "", "SAE unit"),
         Column("method", _text, "", "svd | varimax | nmf"),
         Column("r2", _f64, "share", "of the feature's own sum of squares that all k prototypes give back"),
+        Column("r2_null", _f64, "share", "the same on shuffled columns, with as many prototypes of their own"),
         Column("coefficients", pa.list_(pa.float32()), "units of A", "one per prototype; prototypes have length 1"),
     ),
     sort=("feature", "method"),

@@ -7,7 +7,43 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from core.decompose.stimuli import words_a_phrase
+from core.decompose.work import Work
+from core.proposals.proposal import Phrase, Proposal
+
 MAX_DENSITY_RATIO = 4.0
+MIN_LABELS = 30  # from here on labels are swapped among the tested features; below, other features stand in
+MAX_CANDIDATES = 400
+
+
+def swaps(
+    work: Work, proposals: Sequence[Proposal], near_labels: list[list[int]]
+) -> dict[int, list[tuple[int, tuple[Phrase, ...]]]]:
+    """Features on which each label is tested although it is not theirs, with their own text."""
+    owners = [p.feature for p in proposals]
+    tested = sorted(set(owners))
+    candidates = tested if len(tested) >= MIN_LABELS else _others(work, tested)
+    alike = [
+        frozenset(proposals[j].feature for j in near_labels[i]) | _neighbours(work, p.feature)
+        for i, p in enumerate(proposals)
+    ]
+    same = [frozenset(q.feature for q in proposals if q.label == p.label) for p in proposals]
+    forbidden = [a | b for a, b in zip(alike, same, strict=True)]
+    pairs: dict[int, list[tuple[int, tuple[Phrase, ...]]]] = {}
+    for i, feature in swapped_pairs(owners, candidates, work.density, forbidden, work.params.n_swaps):
+        pairs.setdefault(i, []).append((feature, work.own(feature, words_a_phrase(proposals[i]))))
+    return pairs
+
+
+def _others(work: Work, tested: list[int]) -> list[int]:
+    """Features to swap with where few labels are tested: drawn from all that fire, the tested ones among them."""
+    firing = [f for f, d in work.density.items() if d > 0]
+    drawn = np.random.default_rng([work.params.seed, 7]).permutation(len(firing))[:MAX_CANDIDATES]
+    return sorted({*tested, *(firing[i] for i in drawn.tolist())})
+
+
+def _neighbours(work: Work, feature: int) -> frozenset[int]:
+    return frozenset(int(f) for f in work.run.neighbours(feature)["neighbour"])
 
 
 def swapped_pairs(

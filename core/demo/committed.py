@@ -20,9 +20,11 @@ from core.demo.proposals import FromWorld
 from core.formats.labels import FoundLabel
 from core.formats.run_labels import add_labels
 from core.proposals.asking import Asking
+from core.publish import PARTS
 from core.recipe import load_recipe
 from core.results import Result, require_result, run_analysis
-from core.store import PARTS, Run, Store, write_sealed
+from core.run_folder import write_sealed
+from core.store import Run, Store
 
 SEED = 7
 LABEL_SOURCE = "planted truth"

@@ -36,7 +36,8 @@ from core.engine.work import SHARDS, Work
 from core.errors import InputError
 from core.maths.near_misses import NearMisses
 from core.recipe import Recipe
-from core.store import MANIFEST, Run, Store
+from core.run_folder import MANIFEST
+from core.store import Run, Store
 from core.tables import CONTEXTS, VOCABULARY
 from core.types import Fidelity
 

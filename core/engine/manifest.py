@@ -12,7 +12,8 @@ from core import annotation
 from core.engine import work
 from core.engine.work import Work
 from core.recipe import Recipe
-from core.store import FORMAT, Store, table_entry, write_sealed
+from core.run_folder import FORMAT, table_entry, write_sealed
+from core.store import Store
 from core.tables import RUN_TABLES
 
 

@@ -10,8 +10,10 @@ from core.engine import work
 from core.engine.job import Job
 from core.engine.work import Work
 from core.errors import InputError
+from core.publish import publish
 from core.recipe import Recipe, located
-from core.store import MANIFEST, Run, Store
+from core.run_folder import MANIFEST
+from core.store import Run, Store
 
 
 def run_recipe(
@@ -37,7 +39,7 @@ def run_recipe(
                 job.forget_if_worthless()
                 raise
         _clear_work(Run(store.partial(recipe.name)))
-        return store.publish(recipe.name)
+        return publish(store, recipe.name)
 
 
 def _clear_work(run: Run) -> None:

@@ -22,7 +22,7 @@ from core import parquet
 from core.errors import DamagedError
 from core.maths.near_misses import NearMisses
 from core.maths.sorting import copy_runs, merge_starts, offsets
-from core.store import write_json
+from core.run_folder import write_json
 from core.tables import ACTIVATION_INDEX, NEAR_MISSES, activations_spec
 
 MERGE_ROWS = 2_000_000

@@ -22,7 +22,8 @@ from filelock import FileLock, Timeout
 from core import parquet
 from core.errors import DamagedError, InputError, MachineError
 from core.recipe import Recipe, difference
-from core.store import MANIFEST, Run, Store, write_json
+from core.run_folder import MANIFEST, write_json
+from core.store import Run, Store
 
 WORK, SHARDS = "work.json", "shards"
 PACKAGES = (

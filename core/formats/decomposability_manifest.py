@@ -13,7 +13,7 @@ from typing import Any
 
 from core.formats.decomposability import PublishedCsv
 from core.results import PACKAGES
-from core.store import FORMAT, table_entry, write_sealed
+from core.run_folder import FORMAT, table_entry, write_sealed
 from core.tables import LABELS, RUN_TABLES, activations_spec
 
 VERSION = 1

@@ -23,6 +23,7 @@ from core.formats.decomposability_contexts import write_tables
 from core.formats.decomposability_counts import LabelTest, summary, tests_of
 from core.formats.decomposability_manifest import IMPORTED, VERSION, command, write_manifest
 from core.formats.decomposability_tables import result_tables
+from core.publish import publish
 from core.results import store_result
 from core.store import Run, Store, check_name
 
@@ -52,7 +53,7 @@ def import_decomposability(path: Path, store: Store, name: str, replace: bool = 
         write_tables(folder, csv, tests)
         write_manifest(folder, name, csv, counts, time.monotonic() - started)
         _write_result(Run(folder), name, csv, tests, started)
-        return Imported(store.publish(name), counts, False)
+        return Imported(publish(store, name), counts, False)
 
 
 def _known(store: Store, name: str, path: Path) -> Run | None:

@@ -15,7 +15,8 @@ from core import parquet
 from core.errors import InputError
 from core.formats.labels import DEFAULT_SOURCE, MAX_SOURCE, FoundLabel
 from core.proposals.check import check_label, clean
-from core.store import MANIFEST, Run, changing, table_entry, write_sealed
+from core.run_folder import MANIFEST, changing, table_entry, write_sealed
+from core.store import Run
 from core.tables import LABELS
 
 

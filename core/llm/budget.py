@@ -25,7 +25,7 @@ class Spent:
     def cost_text(self) -> str:
         """For people: never a number that leaves something out without saying so."""
         if self.n_calls and self.n_cost_unknown == self.n_calls:
-            return "not known"
+            return "cost not known"
         more = f" and {self.n_cost_unknown} calls whose cost is not known" if self.n_cost_unknown else ""
         return f"{self.cost:.4f} {self.currency}{more}"
 
@@ -50,24 +50,36 @@ class Budget:
                 "give a price table, or limit the number of calls instead",
             )
         self.prices, self.model, self.money, self.calls = prices, model, money, calls
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
         self._booked = 0.0
         self._set_aside = 0.0
         self._n_calls = 0
+        self._n_under_way = 0
 
     def reserve(self, request: Request) -> float | None:
-        """Set a call's greatest cost aside; None when that would exceed a limit, and the call must not be made."""
+        """Set a call's greatest cost aside; None when that would exceed a limit, and the call must not be made.
+
+        Calls under way mostly cost far less than was set aside for them, so one that does not fit beside them waits
+        until they end; only what is booked decides.
+        """
         most = self.prices.most(self.model, request) or 0.0
-        with self._lock:
-            over = self.money is not None and self._booked + self._set_aside + most > self.money
-            if over or (self.calls is not None and self._n_calls >= self.calls):
+        with self._changed:
+            while self._fits(most) and not self._fits(most + self._set_aside):
+                self._changed.wait()
+            if not self._fits(most) or (self.calls is not None and self._n_calls >= self.calls):
                 return None
             self._set_aside += most
             self._n_calls += 1
+            self._n_under_way += 1
             return most
+
+    def _fits(self, cost: float) -> bool:
+        return self.money is None or self._booked + cost <= self.money
 
     def settle(self, reserved: float, cost: float | None) -> None:
         """A call ended: book ``cost``; None books what was set aside."""
-        with self._lock:
-            self._set_aside -= reserved
+        with self._changed:
+            self._n_under_way -= 1
+            self._set_aside = self._set_aside - reserved if self._n_under_way else 0.0  # no rest of rounding: none wait
             self._booked += reserved if cost is None else cost
+            self._changed.notify_all()

@@ -140,6 +140,9 @@ class Session:
             reserved = self.budget.reserve(request)
             if reserved is None:
                 return Failure("budget", "asking this would exceed the budget"), 0
+            if self._down is not None:  # while it waited for the money
+                self.budget.settle(reserved, 0.0)
+                return self._down, 0
             cost: float | None = None  # whatever ends this call, it may have been billed
             try:
                 reply = generator.generate(request)

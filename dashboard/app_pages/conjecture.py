@@ -7,17 +7,15 @@ from html import escape
 import streamlit as st
 
 from core.analyses.conjecture import ANALYSIS
-from core.results import Result, require_result
-from dashboard import files, pattern_charts, subject, widgets
-
-SIMILARITIES = ("cosine", "euclid")
+from core.results import Result
+from dashboard import controls, files, pattern_charts, pattern_data, pattern_readers, subject, widgets
 
 
 def render_test(result: Result) -> None:
     st.html(f"<p>{escape(str(result.table('verdict')['sentence'].iloc[0]))}</p>")
     scores = result.table("scores")
     st.segmented_control(
-        "Similarity", SIMILARITIES, key="conjecture_similarity", required=True, on_change=subject.acted
+        "Similarity", controls.SIMILARITIES, key="conjecture_similarity", required=True, on_change=subject.acted
     )
     similarity = st.session_state.conjecture_similarity
     st.plotly_chart(
@@ -33,10 +31,26 @@ def render_test(result: Result) -> None:
         widgets.render_downloads(lambda: scores, "conjecture", "scores")
 
 
+def render_pairs(result: Result) -> None:
+    """The raw scatter beside its shuffled twin: what looks like agreement in both is density."""
+    pairs = pattern_readers.scatters(run)
+    if not pairs:
+        return
+    st.selectbox("Pair by pair", pairs, key="conjecture_pairs", on_change=subject.acted, width=260)
+    variant = st.session_state.conjecture_pairs
+    said = pattern_charts.pair_density_alt(result.table("raw"), variant)
+    st.plotly_chart(
+        pattern_charts.pair_density(pattern_readers.scatter(run), variant), key="conjecture_scatter", alt=said,
+        config=files.picture_config("pairs"),
+    )  # fmt: skip
+    st.caption(f"{said}. A shape that both halves share is made by densities alone.")
+
+
 def render_rest(result: Result) -> None:
     st.html('<h3 class="p-h">Distance and Jaccard over all pairs: a measure of density</h3>')
     st.dataframe(result.table("raw"), hide_index=True, alt="Spearman with Jaccard distance beside shuffled columns")
     st.caption("Read each value beside its shuffled twin; the Jaccard kernel at full rank is exact by construction.")
+    render_pairs(result)
     planted = result.table("planted")
     if len(planted):
         st.html('<h3 class="p-h">Features of one planted concept</h3>')
@@ -45,8 +59,8 @@ def render_rest(result: Result) -> None:
 
 run = widgets.require_run()
 st.html(f'<h2 class="p-h">{ANALYSIS.title}</h2>{ANALYSIS.question}')
-result = require_result(run, ANALYSIS)
-widgets.render_notes(subject.settle(("run",), (subject.choice("conjecture_similarity", "cosine", SIMILARITIES),)))
+result = pattern_data.require_newest(run, ANALYSIS)
+widgets.render_notes(subject.settle(*controls.of("conjecture")))
 render_test(result)
 render_rest(result)
 widgets.render_result_footer(run, result)

@@ -2,100 +2,106 @@
 
 from __future__ import annotations
 
-import pandas as pd
+from html import escape
+
 import streamlit as st
 
 from core.analyses.pattern_svd import ANALYSIS
-from core.maths.bases import METHODS
-from core.results import Result, require_result
 from core.store import Run
-from dashboard import files, pattern_charts, subject, widgets
+from dashboard import (
+    controls,
+    facts,
+    files,
+    pattern_charts,
+    pattern_data,
+    pattern_facts,
+    pattern_readers,
+    picker,
+    readers,
+    subject,
+    tokens,
+    widgets,
+)
+from dashboard.pattern_data import Prototypes
 
-BEFORE = 12  # tokens shown before a row
 
-
-def controls(result: Result) -> tuple[subject.Control, ...]:
-    k = int(result.table("matrix")["k"].iloc[0])
-    found = [m for m in METHODS if m in set(result.table("prototypes", ["method"])["method"])]
-    default = "varimax" if "varimax" in found else ""
-    return (
-        subject.choice("pattern_svd_method", default, found or [""]),
-        subject.whole("pattern_svd_number", 0, 0, max(0, k - 1)),
-    )
-
-
-def render_spectrum(result: Result) -> None:
-    matrix, spectrum = result.table("matrix").iloc[0], result.table("spectrum")
-    ranks = result.table("ranks")
-    k = int(ranks["k"].iloc[0])
-    st.plotly_chart(
-        pattern_charts.spectrum(spectrum, k), key="pattern_svd_spectrum",
-        alt=pattern_charts.spectrum_alt(spectrum, k), config=files.picture_config("spectrum"),
+def render_spectrum(found: Prototypes) -> None:
+    matrix, k = found.matrix, int(found.ranks["k"].iloc[0])
+    left, right = st.columns([3, 2])
+    left.plotly_chart(
+        pattern_charts.spectrum(found.spectrum, k), key="pattern_svd_spectrum",
+        alt=pattern_charts.spectrum_alt(found.spectrum, k), config=files.picture_config("spectrum"),
     )  # fmt: skip
-    st.caption(
+    right.dataframe(found.ranks, hide_index=True, alt="How many components, by criterion")
+    right.caption(
         f"{int(matrix['n_rows']):,} rows x {int(matrix['n_features']):,} features; left out: {int(matrix['n_rare']):,} "
         f"that fire too rarely, {int(matrix['n_constant'])} that always fire, {int(matrix['n_short'])} short contexts. "
         f"{matrix['punctuation_share']:.0%} of the rows end in punctuation. Stable rank {matrix['stable_rank']:.1f}, "
-        f"of shuffled columns {matrix['stable_rank_null']:.1f}."
+        f"of shuffled columns {matrix['stable_rank_null']:.1f}. "
+        f"Participation ratio {matrix['participation_ratio']:.1f}, of shuffled columns "
+        f"{matrix['participation_ratio_null']:.1f}."
     )
-    st.dataframe(ranks, hide_index=True, alt="How many components, by criterion")
 
 
-def texts(run: Run, rows: pd.DataFrame) -> list[str]:
-    """What stands before each row, its own token in brackets."""
-    contexts, out = run.contexts(rows["context"].to_numpy()), []
-    for ids, pos in zip(contexts["token_ids"], rows["pos"], strict=True):
-        words = [run.str_tokens[i] for i in ids[max(0, pos - BEFORE) : pos + 1] if i not in run.special_ids]
-        out.append("".join(words[:-1]) + f"⟦{words[-1]}⟧" if words else "")
-    return out
+def step(by: int, k: int) -> None:
+    subject.remember(pattern_svd_number=(st.session_state.pattern_svd_number + by) % k)
 
 
-def _of(result: Result, name: str, method: str, number: int | None = None) -> pd.DataFrame:
-    """The rows of a table that are of one method, and of one prototype where it is given."""
-    table = result.table(name)
-    mine = table["method"] == method
-    return table[mine if number is None else mine & (table["prototype"] == number)]
+def render_choice(found: Prototypes) -> None:
+    k = int(found.matrix["k"])
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        st.segmented_control("Method", found.methods, key="pattern_svd_method", required=True, on_change=subject.acted)
+        st.number_input(f"Prototype, of {k}", 0, k - 1, key="pattern_svd_number", on_change=subject.acted, width=160)
+        for title, key, by in (("Previous", "Left", -1), ("Next", "Right", 1)):
+            st.button(title, shortcut=key, on_click=step, args=(by, k), key=f"pattern_svd_{title.lower()}")
 
 
-def render_prototype(run: Run, result: Result) -> None:
-    left, right = st.columns(2)
+def render_card(run: Run, found: Prototypes, method: str, number: int) -> None:
+    """One prototype: may it be read, its numbers beside their nulls, the features it is made of, both ends."""
+    row = found.of(found.prototypes, method, number).iloc[0].to_dict()
+    said = escape(pattern_facts.standing({str(k): v for k, v in row.items()}))
+    title = f'<h3 class="p-h" style="font-size:1.2rem">Prototype {number}, {escape(method)}</h3><p>{said}</p>'
+    st.html(title + facts.facts_html(pattern_facts.prototype_facts(row)))
+    groups = pattern_readers.card(run, found, method, number)
+    loadings = found.of(found.loadings, method, number).set_index("feature")["loading"]
+    table = readers.feature_table(run).frame
+    listed = table.iloc[table["feature"].searchsorted(loadings.index)].assign(loading=loadings.to_numpy())
+    left, right = st.columns([2, 3])
     with left:
-        st.segmented_control(
-            "Method", [m for m in METHODS if m in set(result.table("prototypes", ["method"])["method"])],
-            key="pattern_svd_method", required=True, on_change=subject.acted,
-        )  # fmt: skip
-    method = st.session_state.pattern_svd_method
-    table = _of(result, "prototypes", method).drop(columns=["method"])
+        picker.render_listing(listed, f"The {len(listed)} largest loadings", ("loading",))
     with right:
-        st.number_input(
-            "Prototype", 0, len(table) - 1, key="pattern_svd_number", on_change=subject.acted, width=160
-        )
-    number = st.session_state.pattern_svd_number
-    st.dataframe(table, hide_index=True, alt="Every prototype with its numbers and their nulls")
-    st.caption(
-        "Columns ending in _null are the same number on shuffled columns (token_r2_null: tokens permuted); a prototype "
-        "whose split_half is not above its null is not to be read."
-    )
-    loadings = _of(result, "loadings", method, number)
-    labels = run.labels().drop_duplicates("feature").set_index("feature")["label"]
-    loadings = loadings.assign(label=loadings["feature"].map(labels).astype(object))[["feature", "loading", "label"]]
-    rows = _of(result, "prototype_rows", method, number)
-    rows = rows.assign(text=texts(run, rows))[["end", "score", "text", "context", "pos"]]
-    one, other = st.columns([1, 2])
-    one.dataframe(loadings, hide_index=True, alt="Features that make up the prototype")
-    other.dataframe(rows, hide_index=True, alt="Rows at both ends of the prototype, their last token in brackets")
+        st.html(tokens.groups_html(groups, pattern_data.largest_pull(groups), columns=False, level=4))
+        st.caption("A token is marked by how much of the loadings at left, of this end's sign, fires on it.")
     with st.container(horizontal=True):
-        widgets.render_downloads(lambda: table, "pattern_svd", "prototypes")
+        widgets.render_downloads(lambda: listed[["feature", "loading", "label"]], "pattern_svd", "loadings")
+
+
+def render_all(found: Prototypes, method: str) -> None:
+    table = found.of(found.prototypes, method).drop(columns=["method"])
+    with st.expander(f"Every prototype of {method} with its numbers and their nulls"):
+        st.dataframe(table, hide_index=True, alt="Every prototype with its numbers and their nulls")
+        st.caption(
+            "Columns ending in _null are the same number on shuffled columns (token_r2_null: tokens permuted); a "
+            "prototype whose split_half is not above its null is not to be read."
+        )
+        with st.container(horizontal=True):
+            widgets.render_downloads(lambda: table, "pattern_svd_all", "prototypes")
 
 
 run = widgets.require_run()
 st.html(f'<h2 class="p-h">{ANALYSIS.title}</h2>{ANALYSIS.question}')
-result = require_result(run, ANALYSIS)
-widgets.render_notes(subject.settle(("run",), controls(result)))
-render_spectrum(result)
-if int(result.table("matrix")["k"].iloc[0]):
-    render_prototype(run, result)
+found = pattern_readers.require_prototypes(run)
+widgets.render_notes(subject.settle(*controls.of("pattern_svd")))
+render_spectrum(found)
+if found.methods:
+    render_choice(found)
+    method, number = st.session_state.pattern_svd_method, st.session_state.pattern_svd_number
+    render_card(run, found, method, number)
+    render_all(found, method)
+    sentence = escape(pattern_facts.compared_sentence(found.groups))
+    st.html((f"<p>{sentence}</p>" if sentence else "") + pattern_facts.compared_html(found.groups, run.name))
 else:
     st.html("<p>No component stands above shuffled columns: there are no prototypes to read.</p>")
-widgets.render_result_footer(run, result)
+picker.catch("pattern_svd")
+widgets.render_result_footer(run, found.result)
 widgets.render_footer(run)

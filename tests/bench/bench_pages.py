@@ -21,7 +21,9 @@ import numpy as np
 import pyarrow as pa
 
 from core import parquet
-from core.store import Run, Store, table_entry, write_sealed
+from core.publish import publish
+from core.run_folder import table_entry, write_sealed
+from core.store import Run, Store
 from core.tables import (
     ACTIVATION_INDEX,
     CONTEXTS,
@@ -86,7 +88,7 @@ def write_big_run(cache_dir: Path, n_features: int, n_contexts: int, per_token: 
     _write_feature_tables(folder, rng, counts, n_tokens, n_contexts)
     tables = {p.stem: table_entry(p) for p in sorted(folder.glob("*.parquet"))}
     write_sealed(folder, _manifest(n_features, n_contexts, int(counts.sum()), tables))
-    return store.publish("big")
+    return publish(store, "big")
 
 
 def _write(folder: Path, spec: TableSpec, columns: dict) -> None:

@@ -12,7 +12,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.errors import InputError, MachineError
-from core.store import Store, write_sealed
+from core.run_folder import write_sealed
+from core.store import Store
 from dashboard import live, widgets
 from dashboard.work_queue import WorkQueue
 from tests.dashboard.conftest import Open, alerts, texts

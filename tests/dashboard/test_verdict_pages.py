@@ -157,6 +157,27 @@ def test_every_class_has_its_screen(kind: str, open_page: Open, tested_cache: Pa
             assert part in html
 
 
+def test_a_newer_result_in_which_nothing_was_measured_is_not_shown_first(tested_cache: Path, tmp_path: Path) -> None:
+    shutil.copytree(tested_cache / "toy", tmp_path / "toy")
+    run = Store(tmp_path).run("toy")
+    write_decomposition(run, [BY_KIND["NOT-PROPOSED"][1]], retest=False)
+    results = readers.decompositions(run)
+    assert [len(r.tests) for r in results] == [9, 1]
+    assert results[1].result.manifest["created_at"] >= results[0].result.manifest["created_at"]
+
+
+def test_no_two_tests_read_the_same_in_the_choice_for_a_browser_answers_with_their_text(
+    tested_cache: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(tested_cache / "toy", tmp_path / "toy")
+    run = Store(tmp_path).run("toy")
+    write_decomposition(run, seed=1)
+    titles = [ref.title for ref in readers.tests_of(run, 2)]
+    assert len(titles) == 2
+    assert len(set(titles)) == 2
+    assert all("words for weather · ALL-PARTS" in title for title in titles)
+
+
 def test_several_tests_of_a_feature_are_a_choice_in_the_link(open_page: Open, tested_cache: Path) -> None:
     at = open_page(tested_cache, "feature", run="toy", feature="4")
     assert "“Albert Einstein”" in texts(at)
@@ -189,11 +210,13 @@ def test_strangers_labels_parts_and_phrases_stay_text(open_page: Open, tested_ca
 
 
 def test_what_the_language_model_was_asked_and_answered_is_shown_as_text(tested_cache: Path) -> None:
+    from dashboard import verdict_screen
     from dashboard.verdict_screen import exchange_html
 
     found = Ledger(tested_cache / "toy" / "ledger.jsonl").exchange(ASKED.key("toy-1", "http://localhost:9/v1"))
     html = exchange_html(found)
     assert "Write &lt;b&gt;phrases&lt;/b&gt;\nfor weather" in html
+    assert verdict_screen._text("a\n\nb\u202e") == "a\n\nb&lt;U+202E&gt;"
     assert "It &lt;i&gt;rains&lt;/i&gt;." in html
     assert "toy-1 at 20" in html
 

@@ -33,6 +33,14 @@ PHRASES = [
 ]
 
 
+def test_a_phrase_that_its_tokens_do_not_spell_is_shown_as_written_too() -> None:
+    unknown = Phrase("part", 0, "rain", 0, HOSTILE, ["<unk>", "<unk>"], [0.0, 0.0], 0.0)
+    html = verdict_phrases.line_html(unknown, 1.0, 4.0)
+    assert "written “&lt;script&gt;alert(1)" in html
+    assert "<script" not in html
+    assert "written “" not in verdict_phrases.line_html(phrase("part", 0, 2.0), 1.0, 4.0)
+
+
 def test_evidence_is_what_contradicts_the_label_above_the_threshold() -> None:
     silent, loud, own = verdict_phrases.evidence(PHRASES, 1.0, 10)
     assert [(p.group, p.part_index, p.index) for p in silent.phrases] == [

@@ -10,6 +10,7 @@ import pytest
 
 from dashboard import verdict_plot, verdict_wording
 from dashboard.verdict_plot import Dot, Plot, plot_of
+from dashboard.verdict_style import RULES
 
 
 def group(name: str, fired: int, n: int, part: int = -1, theta: str = "theta5", **tests: Any) -> dict[str, Any]:
@@ -30,13 +31,15 @@ ROWS = [
     group("own", 40, 40, theta="theta0", up=True),
     group("pooled", 11, 36, absent=False),
     group("label", 1, 1),
+    group("other", 180, 3600),
+    group("other", 1080, 3600, theta="theta0"),
     group("martian", 1, 1),
 ]
 
 
 @pytest.fixture
 def plot() -> Plot:
-    return plot_of(ROWS, 0.05, "theta5")
+    return plot_of(ROWS, "theta5", 0.063)
 
 
 def test_rows_come_in_the_order_of_the_story_and_of_one_threshold_only(plot: Plot) -> None:
@@ -47,10 +50,11 @@ def test_rows_come_in_the_order_of_the_story_and_of_one_threshold_only(plot: Plo
         "wind",
         "fog",
         "all parts",
+        "other labels",
         "label itself",
     ]
     assert plot.absent_below == 0.25
-    (own,) = [d for d in plot_of(ROWS, 0.3, "theta0").dots if d.group == "own"]
+    (own,) = [d for d in plot_of(ROWS, "theta0").dots if d.group == "own"]
     assert own.rate == 1.0
 
 
@@ -80,12 +84,36 @@ def test_the_answer_of_the_test_is_a_shape_and_a_word(plot: Plot, name: str, sta
 
 
 def test_what_was_not_measured_has_no_dot_and_says_so() -> None:
-    empty = plot_of([group("part", 0, 0, 0, word="fog")], None, "theta5")
+    empty = plot_of([group("part", 0, 0, 0, word="fog")], "theta5")
     html = verdict_plot.plot_html(empty, "title")
     assert "not measured" in html
     assert "p-track" in html
     assert "p-d-part" not in html
     assert "p-r0" not in html
+
+
+def test_the_control_rate_is_the_one_that_the_rules_use_and_its_check_stands_beside_it(plot: Plot) -> None:
+    html = verdict_plot.plot_html(plot, "title")
+    assert plot.r0 == 0.05
+    assert "control rate r0: 5.0 % of phrases for others fire (6.3 % of the half that did not set θ5)" in html
+    at0 = verdict_plot.plot_html(plot_of(ROWS, "theta0"), "title")
+    assert "control rate r0: 30 % of phrases for others fire<" in at0
+
+
+def test_without_controls_nothing_is_called_open_or_above_control() -> None:
+    bare = plot_of([group("part", 2, 3, 0, "theta0", word="fog"), group("pooled", 2, 3, theta="theta0")], "theta0")
+    html = verdict_plot.plot_html(bare, "title")
+    assert "2 of 3" in html
+    assert "<td>no control</td>" in html
+    for word in (">open<", "above control", "control rate", "p-s-up", "p-s-open", "p-s-absent"):
+        assert word not in html
+    assert "95 % interval" in html
+
+
+def test_a_dot_of_which_no_test_is_made_is_not_drawn_as_above_control(plot: Plot) -> None:
+    (pooled,) = [d for d in plot.dots if d.name == "all parts"]
+    assert "p-d-pooled p-s-none" in verdict_plot.track_html(pooled, plot)
+    assert ".p-d-pooled.p-s-none{background:color-mix" in RULES
 
 
 def test_an_axis_never_leaves_its_ends() -> None:

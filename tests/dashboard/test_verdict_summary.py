@@ -81,6 +81,28 @@ def test_false_claims_stand_beside_what_holds(tests: pd.DataFrame) -> None:
     assert verdict_summary.summary_facts(tests, rates)[1].value == "not measured"
 
 
+def test_without_controls_no_fact_or_table_speaks_of_them(tests: pd.DataFrame) -> None:
+    bare = tests.assign(kind="UNDECIDED", theta5=np.nan)
+    rates = pd.DataFrame({"kind": ["UNDECIDED"], "n": [7], "share": [1.0], "share_lo": [0.6], "share_hi": [1.0],
+                          "n_swapped": [0], "swapped_share": [np.nan], "swapped_lo": [np.nan],
+                          "swapped_hi": [np.nan]})  # fmt: skip
+    facts = verdict_summary.summary_facts(bare, rates)
+    assert [f.label for f in facts] == ["labels tested", "labels that hold or fail"]
+    assert facts[1].value == "not measured"
+    assert "swap" not in str(facts) + verdict_summary.classes_html(rates)
+    table = verdict_summary.crosstab_html(bare)
+    assert "no control phrases were measured" in table
+    assert "with controls" not in table
+
+
+def test_labels_of_which_none_got_phrases_are_not_called_uncontrolled(tests: pd.DataFrame) -> None:
+    failed = tests.assign(kind="NOT-PROPOSED", theta5=np.nan)
+    assert not verdict_summary.uncontrolled(failed)
+    assert verdict_summary.headline(tests.iloc[6:]) == "No label of this result was measured."
+    said = verdict_summary.headline(tests.iloc[6:].assign(reason="key refused: 401"))
+    assert said == "No label of this result was measured: key refused: 401."
+
+
 @pytest.mark.parametrize(
     ("order", "first", "last"),
     [("worst first", 1, 6), ("best first", 5, 6), ("feature", 0, 6), ("densest first", 4, 5), ("class", 0, 6)],

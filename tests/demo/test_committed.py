@@ -13,8 +13,9 @@ from streamlit.util import calc_hash
 from core.analyses.truth import ANALYSIS
 from core.analyses.truth_summary import by_kind
 from core.demo.committed import LABEL_SOURCE
+from core.publish import PARTS
 from core.results import Result, require_result, results
-from core.store import PARTS, Run
+from core.store import Run
 from dashboard import nav
 
 CACHE = Path(__file__).resolve().parents[2] / "cache"

@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.store import MANIFEST, Run, Store
+from core.run_folder import MANIFEST
+from core.store import Run, Store
 from tests.engine.killable import make_run, run_and_die_at, run_until_killed
 from tests.fakes import sentences
 

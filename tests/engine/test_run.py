@@ -20,7 +20,8 @@ from core.engine.run import run_recipe
 from core.engine.work import WORK
 from core.errors import CorpusError, DamagedError, FidelityError, InputError, MachineError
 from core.recipe import load_recipe
-from core.store import MANIFEST, Run, Store
+from core.run_folder import MANIFEST
+from core.store import Run, Store
 from core.tables import RUN_TABLES
 from tests.fakes import D_SAE, FakeModel, FakeSAE, fake_recipe, install, sentences
 
@@ -397,7 +398,7 @@ def test_a_whole_run_that_only_lacks_its_place_is_put_there_without_loading_anyt
     folder: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(Store, "publish", lambda *args: 1 / 0)
+        patch.setattr("core.engine.run.publish", lambda *args: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             run_recipe(fake_recipe(), folder, store)
     monkeypatch.setattr(saes_module, "load_sae", lambda *args: pytest.fail("loaded"))

@@ -76,6 +76,12 @@ def test_a_reader_sees_what_another_process_appends(tmp_path: Path) -> None:
     assert reader.new_records() == [{"n": 2}]
 
 
+def test_a_journals_folder_holds_nothing_but_the_journal(tmp_path: Path) -> None:
+    Journal(tmp_path / "toy" / "j").append({"n": 1})
+    assert [p.name for p in (tmp_path / "toy").iterdir()] == ["j"]
+    assert all(p.name.startswith(".lock") for p in tmp_path.iterdir() if p.name != "toy")
+
+
 def test_a_replaced_file_is_read_from_its_start(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "j")
     for n in range(3):

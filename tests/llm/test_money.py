@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -79,24 +80,38 @@ def test_budgets_below_nothing_are_refused(limits: dict) -> None:
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 4096), st.booleans()), min_size=1, max_size=60), st.floats(0, 0.5))
-def test_a_budget_is_never_exceeded_whatever_replies_cost(replies: list[tuple[int, bool]], money: float) -> None:
-    budget, spent, under_way = Budget(PRICES, "m", money=money), 0.0, []
-    asked = request(max_tokens=4096)
-    for n_out, at_once in replies:
+@given(st.lists(st.integers(0, 4096), min_size=1, max_size=60), st.floats(0, 0.5))
+def test_a_budget_is_never_exceeded_whatever_replies_cost(replies: list[int], money: float) -> None:
+    budget, asked = Budget(PRICES, "m", money=money), request(max_tokens=4096)
+
+    def ask(n_out: int) -> float:
         reserved = budget.reserve(asked)
         if reserved is None:
-            continue
+            return 0.0
         cost = PRICES.cost("m", Reply("", n_tokens_in=20, n_tokens_out=n_out))
         assert cost is not None
-        spent += cost
-        if at_once:
-            budget.settle(reserved, cost)
-        else:
-            under_way.append((reserved, cost))
-        assert spent <= money + 1e-12
-    for reserved, cost in under_way:
         budget.settle(reserved, cost)
+        return cost
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(pool.map(ask, replies)) <= money + 1e-12
+
+
+def test_a_call_waits_for_those_under_way_when_only_what_is_set_aside_for_them_is_in_its_way() -> None:
+    asked, most = request(), PRICES.most("m", request())
+    assert most is not None
+    budget, answers = Budget(PRICES, "m", money=1.5 * most), []
+    first = budget.reserve(asked)
+    assert first is not None
+    second = threading.Thread(target=lambda: answers.append(budget.reserve(asked)))
+    second.start()
+    second.join(0.1)
+    assert answers == [], "it neither fails nor exceeds the budget"
+    budget.settle(first, 0.1 * most)
+    second.join(5)
+    assert answers == [most]
+    budget.settle(most, most)
+    assert budget.reserve(asked) is None
 
 
 def test_a_budget_in_calls_holds_between_threads() -> None:
@@ -128,6 +143,6 @@ def test_an_unknown_cost_counts_against_the_budget_as_the_greatest_possible() ->
 
 
 def test_cost_in_words_never_hides_what_is_not_known() -> None:
-    assert Spent("EUR", n_calls=2, n_cost_unknown=2).cost_text == "not known"
+    assert Spent("EUR", n_calls=2, n_cost_unknown=2).cost_text == "cost not known"
     assert Spent("EUR", n_calls=2, cost=0.5).cost_text == "0.5000 EUR"
     assert "1 call" in dataclasses.replace(Spent("EUR", n_calls=2, cost=0.5), n_cost_unknown=1).cost_text

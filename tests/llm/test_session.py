@@ -314,7 +314,7 @@ def test_without_a_price_or_without_token_counts_the_cost_is_not_known(session: 
         without_counts.ask_all(questions(2))
         without_price = session(server)
         without_price.ask_all([question("snow")])
-    assert without_counts.spent.cost_text == without_price.spent.cost_text == "not known"
+    assert without_counts.spent.cost_text == without_price.spent.cost_text == "cost not known"
     assert ledger.totals().cost == {}
     assert ledger.totals().n_cost_unknown == 3
 

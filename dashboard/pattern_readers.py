@@ -1,0 +1,97 @@
+"""The caches over prototypes and distances, bounded and keyed by what is on disk, as in ``readers``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+
+from core.analyses.distances_block import Block
+from core.results import Result
+from core.store import Run
+from dashboard import pattern_data, readers
+from dashboard.examples import Group
+from dashboard.pattern_data import CONJECTURE, DISTANCES, PROTOTYPES, Mix, Near, Prototypes
+from dashboard.readers import Stamp, manifest_stamp
+from dashboard.wording import missing
+
+
+def require_prototypes(run: Run) -> Prototypes:
+    """The newest prototypes of a run; NotFoundError with the command that makes them."""
+    folder = pattern_data.require_newest(run, PROTOTYPES).path
+    beside = pattern_data.compared(run)
+    folders = [folder] if beside is None else [folder, beside.path]
+    return _prototypes(folders, tuple(map(str, folders)), manifest_stamp(folders))
+
+
+def card(run: Run, found: Prototypes, method: str, number: int) -> list[Group]:
+    """The contexts of one prototype."""
+    folder = found.result.path
+    return _card(run, found, str(folder), manifest_stamp([folder]), method, number)
+
+
+def mix_of(run: Run, feature: int) -> Mix | None:
+    """The feature as a mix of prototypes; None where the run has none."""
+    found = pattern_data.newest(run, PROTOTYPES)
+    return None if found is None else _mix(found.path, str(found.path), manifest_stamp([found.path]), feature)
+
+
+def require_distances(run: Run) -> Result:
+    return pattern_data.require_newest(run, DISTANCES)
+
+
+def scatters(run: Run) -> list[str]:
+    """The variants whose pairs are stored, named ``raw, k = 24`` or ``raw, all``."""
+    return list(scatter(run)["variant"].unique())
+
+
+def scatter(run: Run) -> pd.DataFrame:
+    """The table of that name of the newest conjecture; NotFoundError where there is none."""
+    folder = pattern_data.require_newest(run, CONJECTURE).path
+    return _scatter(folder, str(folder), manifest_stamp([folder]))
+
+
+def _k(k: object) -> str:
+    return "all" if missing(k) else f"k = {int(k)}"  # type: ignore[call-overload]
+
+
+def near(result: Result, feature: int) -> Near:
+    """Neighbours and histograms of one feature."""
+    return _near(result.path, str(result.path), manifest_stamp([result.path]), feature)
+
+
+def block(run: Run, result: Result, features: tuple[int, ...], by: str) -> Block:
+    """Affinities between some features, ordered by one of them."""
+    return _block(run, result.path, str(result.path), manifest_stamp([result.path]), features, by)
+
+
+@st.cache_resource(max_entries=4, show_spinner="Reading the prototypes")
+def _prototypes(_folders: list[Path], paths: tuple[str, ...], stamp: Stamp) -> Prototypes:
+    return pattern_data.load_prototypes(_folders[0], _folders[1] if len(_folders) > 1 else None)
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _card(_run: Run, _found: Prototypes, path: str, stamp: Stamp, method: str, number: int) -> list[Group]:
+    return pattern_data.card_groups(_run, _found, method, number, lambda ids: readers.contexts(_run, ids))
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _mix(_folder: Path, path: str, stamp: Stamp, feature: int) -> Mix | None:
+    return pattern_data.load_mix(_folder, feature)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _scatter(_folder: Path, path: str, stamp: Stamp) -> pd.DataFrame:
+    table = Result(_folder).table("scatter")
+    return table.assign(variant=[f"{s}, {_k(k)}" for s, k in zip(table["scale"], table["k"], strict=True)])
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _near(_folder: Path, path: str, stamp: Stamp, feature: int) -> Near:
+    return pattern_data.load_near(_folder, feature)
+
+
+@st.cache_resource(max_entries=8, show_spinner="Counting what fires together")
+def _block(_run: Run, _folder: Path, path: str, stamp: Stamp, features: tuple[int, ...], by: str) -> Block:
+    return pattern_data.load_block(_run, _folder, features, by)
