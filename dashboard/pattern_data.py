@@ -24,6 +24,7 @@ CONJECTURE, DISTANCES, PROTOTYPES = conjecture.ANALYSIS, feature_distances.ANALY
 BEFORE = 16  # tokens shown before a row
 METHODS = ("varimax", "svd", "nmf")  # in the order in which they are offered
 DRAWN = ("jaccard", "dice", "overlap", "phi", "decoder_cosine")  # affinities of a map
+COLUMNS = (*DRAWN, "c_cosine", "c_euclid", "n_both")
 ENDS = {"+": "Most like it", "-": "Its opposite"}
 
 
@@ -137,7 +138,8 @@ def card_groups(
             _example(run, row, int(pos), float(score), weights, acts, special)
             for row, pos, score in zip(read, some["pos"], some["score"], strict=True)
         ]
-        about = f"{len(shown)} rows farthest out at this end, one per context; each ends at its row's token"
+        none = "" if weights else "; none of its largest loadings pulls this way"
+        about = f"{len(shown)} rows farthest out at this end, one per context; each ends at its row's token{none}"
         groups.append(Group(f"{title} ({end})", about, shown, unit="loadings firing", value="score"))
     return groups
 
@@ -180,6 +182,11 @@ def stored_as(by: str) -> str:
 def nearest(near: Near, by: str) -> pd.DataFrame:
     """The feature's neighbours by one affinity, nearest first."""
     return near.neighbours[near.neighbours["affinity"] == stored_as(by)].sort_values("rank")
+
+
+def affinities_shown(found: pd.DataFrame) -> dict[str, np.ndarray]:
+    """The affinities of neighbours that were computed, as columns."""
+    return {c: found[c].to_numpy() for c in COLUMNS if found[c].notna().any()}
 
 
 def neighbourhood(near: Near, by: str) -> list[int]:

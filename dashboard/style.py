@@ -65,7 +65,7 @@ font-size:.95rem}}
 padding:.18rem .5rem .18rem 0!important;text-align:left;font-weight:400;vertical-align:baseline}}
 .p-list th[scope=row]{{min-width:4.2rem}}
 .p-scroll{{overflow-x:auto}}
-.p-list a{{color:light-dark(#1d4fb8,#8ab8ff);text-decoration:underline}}
+.p-list a,.p-labels a{{color:light-dark(#1d4fb8,#8ab8ff);text-decoration:underline}}
 .p-list thead th{{font-size:.8rem;color:{FADED}}}
 .p-about{{width:100%;min-width:9rem;overflow-wrap:anywhere}}
 .p-about small{{color:{FADED}}}

@@ -248,10 +248,10 @@ def feature_link(feature: int) -> str:
     return "feature?" + urlencode({"run": run_name() or ""} | known | {"feature": feature})
 
 
-def prototype_link(method: str, number: int) -> str:
-    """The relative address of a prototype."""
+def prototype_link(method: str, number: int, run: str = "") -> str:
+    """The relative address of a prototype, of the run at hand unless another is named."""
     return "pattern_svd?" + urlencode(
-        {"run": run_name() or "", "pattern_svd_method": method, "pattern_svd_number": number}
+        {"run": run or run_name() or "", "pattern_svd_method": method, "pattern_svd_number": number}
     )
 
 

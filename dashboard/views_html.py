@@ -21,8 +21,12 @@ from dashboard import (
     filters,
     listing,
     nav,
+    pattern_export,
+    pattern_facts,
+    pattern_readers,
     provenance,
     readers,
+    subject,
     tokens,
     verdict_data,
     verdict_export,
@@ -91,6 +95,7 @@ def feature(run: Run, link: Link, base: str) -> tuple[str, list[str]]:
     scale = value(link, known, "feature_scale")
     sections = [
         header(run, number, 1),
+        mix(run, number, base),
         verdict(run, number, link),
         charts.bars_html(run.histograms(number), f"feature {number}", scale),
         listing.listing_html(found, "Nearest by decoder cosine", ("cosine",), linked(run, base)),
@@ -122,7 +127,7 @@ def lists(run: Run, link: Link, base: str) -> tuple[str, list[str]]:
 
 PAGES: dict[str, Callable[[Run, Link, str], tuple[str, list[str]]]] = {
     "home": home, "feature": feature, "lists": lists,
-    "decomposability": verdict_export.decomposability, "phrases": verdict_export.phrases,
+    "decomposability": verdict_export.decomposability, "phrases": verdict_export.phrases, **pattern_export.PAGES,
 }  # fmt: skip
 
 
@@ -149,6 +154,13 @@ def header(run: Run, number: int, level: int) -> str:
     labels = [(str(r.label), str(r.source)) for r in readers.labels_of(run, number).itertuples()]
     numbers = facts.feature_facts(row, run.manifest["corpus"].get("n_tokens"))
     return facts.header_html(number, labels, row["flag"], level) + facts.facts_html(numbers)
+
+
+def mix(run: Run, number: int, base: str) -> str:
+    """The feature as a mix of prototypes; "" without any."""
+    return pattern_facts.mix_html(
+        pattern_readers.mix_of(run, number), lambda method, i: f"{base}/{subject.prototype_link(method, i, run.name)}"
+    )
 
 
 def verdict(run: Run, number: int, link: Link) -> str:

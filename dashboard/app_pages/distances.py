@@ -22,8 +22,6 @@ from dashboard import (
 )
 from dashboard.pattern_data import Near
 
-COLUMNS = ("jaccard", "dice", "overlap", "phi", "decoder_cosine", "c_cosine", "c_euclid", "n_both")
-
 
 def pick() -> None:
     subject.choose(feature=st.session_state.distances_pick)
@@ -45,7 +43,7 @@ def render_neighbours(run: Run, feature: int, near: Near, by: str) -> None:
         return
     table = readers.feature_table(run).frame
     at = table["feature"].searchsorted(found["neighbour"])
-    values = {c: found[c].to_numpy() for c in COLUMNS if found[c].notna().any()}
+    values = pattern_data.affinities_shown(found)
     picker.render_listing(
         table.iloc[at].assign(**values),
         f"The {len(found)} nearest to feature {feature} by {pattern_charts.affinity_name(by)}; "
