@@ -97,9 +97,18 @@ def decompose_command(
         measured_by = _source(opened, source, device)
         result = decompose(opened, chosen.labels, chosen_by, measured_by, params, progress)
     if as_json:
-        console.print_json({"path": str(result.path)} | result.manifest)
+        why = {"not_proposed": _why_not(result)} if result.manifest["classes"].get("NOT-PROPOSED") else {}
+        console.print_json({"path": str(result.path)} | why | result.manifest)
     else:
         _show(opened, result, session)
+    if result.manifest["classes"].get("NOT-PROPOSED", 0) == len(chosen.labels):
+        if as_json:  # its one object is out
+            raise typer.Exit(2)
+        raise InputError(
+            "no label could be tested",
+            f"nothing was proposed for any of them: {_why_not(result)}",
+            "mend that and run the same command again; what was answered is in the ledger and not paid twice",
+        )
 
 
 def _asking(style: Literal["isolated", "published"], parts: int, phrases: int) -> Asking:

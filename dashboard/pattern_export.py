@@ -20,7 +20,7 @@ NOTHING = "<p>Nothing has been computed yet.</p>"
 
 
 def prototypes(run: Run, link: Link, base: str) -> Page:
-    """Ranks and spectrum, the prototype that the link names with loadings and contexts, all prototypes of its method."""
+    """Ranks and spectrum, the prototype of the link with loadings and contexts, all of its method."""
     title = f"Prototypes of run {run.name}"
     if pattern_data.newest(run, pattern_data.PROTOTYPES) is None:
         return title, [NOTHING]

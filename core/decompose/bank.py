@@ -9,6 +9,7 @@ phrases come from: controls must be like them in everything but the meaning.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -24,7 +25,8 @@ BankName = Literal["shipped", "text"]
 GROUP = 12  # phrases a group
 RESERVE = 30  # windows cut for a group, so that twelve are left without those that name a label's parts
 MAX_ROUNDS = 20  # over the words of a text
-MAX_UNKNOWN = 0.2
+MAX_UNKNOWN = 0.2  # of a bank's tokens: beyond, it is no control for this model
+UNKNOWN = ("<unk>", "[UNK]")  # what tokenizers write where they have no token
 
 
 @dataclass(frozen=True)
@@ -90,9 +92,13 @@ def text_bank(corpus: Corpus, n_groups: int = 310, seed: int = 0) -> Bank:
     return Bank("text", tuple(groups))
 
 
+def share_unknown(str_tokens: Sequence[str]) -> float:
+    """Share of a text's tokens that stand for what the tokenizer has no token for; 0 for a text without tokens."""
+    return sum(t.strip() in UNKNOWN for t in str_tokens) / max(1, len(str_tokens))
+
+
 def unknown_share(source: ActivationSource, bank: Bank, feature: int, n: int = 200) -> float:
     """Share of the bank's tokens that the model has no token for (``<unk>``), on ``n`` of its phrases."""
     some = bank.phrases[:: max(1, len(bank.phrases) // n)]
     read = source.measure([Stimulus(p, (feature,)) for p in some], [feature]).str_tokens
-    tokens = [t.strip() for text in read for t in text]
-    return sum(t in ("<unk>", "[UNK]") for t in tokens) / max(1, len(tokens))
+    return share_unknown([token for text in read for token in text])

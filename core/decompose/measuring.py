@@ -10,25 +10,31 @@ import numpy as np
 
 from core.analyses.activation_source import ActivationSource, Stimulus
 from core.analyses.base import Progress
-from core.decompose.bank import Bank
+from core.decompose.bank import Bank, share_unknown
 from core.decompose.stimuli import Stimuli
 from core.proposals.proposal import Phrase
 
+MAX_UNREADABLE = 0.5  # of a proposed phrase's tokens: beyond, its silence says nothing of the feature
 CHUNK = 256  # labels measured together: bounds the matrix of texts x features
 N_STRONGEST = 5
+UNREADABLE = "not counted: the model has no tokens for most of its words"
 
 
 @dataclass(frozen=True)
 class TextActs:
-    """One text and one feature: every token's act, special tokens left out. Without tokens: not measured."""
+    """One text and one feature: every token's act, special tokens left out. Without tokens: not measured.
+
+    ``readable`` is False for a proposed phrase that the model mostly has no tokens for: it counts as not measured.
+    """
 
     str_tokens: tuple[str, ...]
     acts: np.ndarray
+    readable: bool = True
 
     @property
     def most(self) -> float:
         """The largest act; NaN: not measured."""
-        return float(self.acts.max()) if len(self.acts) else float("nan")
+        return float(self.acts.max()) if len(self.acts) and self.readable else float("nan")
 
 
 @dataclass
@@ -100,10 +106,18 @@ def _measure_chunk(
     for i in numbers:
         n, start, mine = len(list(stimuli[i].rows())), first[i], stimuli[i].proposal.feature
         rows = range(start, start + n)
-        acts.of_label[i] = [TextActs(found.str_tokens[r], found.acts.get((r, mine), empty)) for r in rows]
-        acts.problems[i] = _problems([found.problems[r] for r in rows if r in found.problems])
+        proposed = [group in ("part", "whole") for group, _, _, _ in stimuli[i].rows()]
+        readable = [
+            not p or share_unknown(found.str_tokens[r]) <= MAX_UNREADABLE for r, p in zip(rows, proposed, strict=True)
+        ]
+        acts.of_label[i] = [
+            TextActs(found.str_tokens[r], found.acts.get((r, mine), empty), ok)
+            for r, ok in zip(rows, readable, strict=True)
+        ]
+        unread = [UNREADABLE] * readable.count(False)
+        acts.problems[i] = _problems([found.problems[r] for r in rows if r in found.problems] + unread)
         for f, own in pairs.get(i, ()):
-            acts.swapped[i, f] = found.max_act[start : start + n, column[f]]
+            acts.swapped[i, f] = np.where(readable, found.max_act[start : start + n, column[f]], np.nan)
             at = first[i, f]
             acts.swapped_own[i, f] = found.max_act[at : at + len(own), column[f]]
 

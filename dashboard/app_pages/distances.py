@@ -75,6 +75,9 @@ def render_map(run: Run, result: Result, feature: int, near: Near, by: str) -> N
     state, table = st.session_state, readers.feature_table(run).frame
     chosen = pattern_data.mapped(table, state.distances_map, subject.features(), feature, near, by)
     drawn = by if by in pattern_data.DRAWN else pattern_data.DRAWN[0]
+    if state.distances_map == "neighbours" and not len(near.neighbours):
+        st.html(f"<p>Feature {feature} has no neighbours to map; the list, the densest or random features can be.</p>")
+        return
     try:
         block = pattern_readers.block(run, result, tuple(sorted(chosen[: state.distances_n])), drawn)
     except PrismError as error:

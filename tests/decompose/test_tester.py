@@ -18,7 +18,7 @@ from core.decompose.tester import decompose
 from core.errors import InputError
 from core.proposals.asking import Asking, Label
 from core.proposals.corpus import Corpus
-from core.proposals.proposal import NotProposed, Proposals
+from core.proposals.proposal import NotProposed, Part, Phrase, Proposals
 from core.results import Result, results
 from core.store import Run
 from tests.decompose.planted import KINDS, Planted, PlantedSource
@@ -239,6 +239,35 @@ def test_random_firing_gets_no_all_parts_from_the_retrieval_proposer(tmp_path: P
     found = decompose(made, labels, proposer, PlantedSource(world), Params(n_swaps=0), Silent()).table("tests")
     assert (found["kind"] != "NOT-PROPOSED").sum() >= 8
     assert "ALL-PARTS" not in found["kind"].tolist()
+
+
+class OfUnknownWords(Given):
+    """The same phrases in a language of which the model knows one word in four."""
+
+    def propose(self, labels: Sequence[Label], sample: int, advance: Advance) -> Proposals:
+        known = super().propose(labels, sample, advance)
+        return Proposals(tuple(dataclasses.replace(p, parts=_lost(p.parts), whole=_lose(p.whole)) for p in known.made))
+
+
+def _lost(parts: tuple[Part, ...]) -> tuple[Part, ...]:
+    return tuple(dataclasses.replace(part, phrases=_lose(part.phrases)) for part in parts)
+
+
+def _lose(phrases: tuple[Phrase, ...]) -> tuple[Phrase, ...]:
+    texts = [" ".join(w if k % 4 == 3 else "<unk>" for k, w in enumerate(p.text.split())) for p in phrases]
+    return tuple(dataclasses.replace(p, text=t) for p, t in zip(phrases, texts, strict=True))
+
+
+def test_phrases_the_model_has_no_tokens_for_never_make_a_label_fail(run: Run, planted: Planted) -> None:
+    params = Params(proposer="upload", bank="text", n_swaps=0)
+    found = decompose(run, all_labels(planted), OfUnknownWords(planted), PlantedSource(planted), params, Silent())
+    tests = found.table("tests")
+    assert set(tests["kind"]) <= {"UNDECIDED", "UNTESTABLE", "NO-FIRING"}
+    assert "UNDECIDED" in set(tests["kind"])
+    assert all(any("no tokens for most of its words" in p for p in problems) for problems in tests["problems"])
+    phrases = found.table("phrases")
+    assert phrases[phrases["group"].isin(["part", "whole"])]["max_act"].isna().all()
+    assert phrases[phrases["group"] == "own"]["max_act"].notna().all()
 
 
 def test_results_are_found_by_readers(run: Run, result: Result) -> None:
