@@ -183,7 +183,8 @@ def pair_density(scatter: pd.DataFrame, variant: str) -> go.Figure:
     figure.update_layout(height=400, margin={"l": 0, "r": 0, "t": 32, "b": 0})
     figure.update_layout(coloraxis={"colorbar": {"title": {"text": "log10 pairs", "side": "right"}, "thickness": 10}})
     figure.update_xaxes(title="distance in C", fixedrange=True, showgrid=False)
-    figure.update_yaxes(title="Jaccard distance", fixedrange=True, showgrid=False, col=1)
+    figure.update_yaxes(fixedrange=True, showgrid=False)
+    figure.update_yaxes(title="Jaccard distance", col=1)
     return figure
 
 
