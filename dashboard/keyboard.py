@@ -12,9 +12,10 @@ import streamlit as st
 KEYS = (
     ("?", "this list", "every page"),
     ("s", "share this view: link, HTML file, data", "every page"),
-    ("/", "find a feature: number, words, link", "Home, Feature, Feature list"),
+    ("/", "find a feature: number, words, link", "Home, Feature, Feature list, Prototypes, Distances"),
     ("Ctrl+K", "the same", "Feature"),
     ("Right, Left", "next, previous feature (of the list, when stepping through it)", "Feature"),
+    ("Right, Left", "next, previous prototype", "Prototypes"),
     ("x", "a random feature that fires", "Feature"),
     ("l", "put the feature on the list, or take it off", "Feature"),
     ("d", "download the table as csv", "every page with one table"),

@@ -107,7 +107,7 @@ def pair_histogram(whole: pd.DataFrame, own: pd.DataFrame, affinity: str, featur
         )  # fmt: skip
     figure.update_layout(**LAYOUT | {"height": 300}, legend=LEGEND)
     figure.update_xaxes(title=NAMES[affinity], fixedrange=True)
-    figure.update_yaxes(title="share of pairs", type="log", exponentformat="power", fixedrange=True)
+    figure.update_yaxes(title="share of pairs", type="log", dtick=1, exponentformat="power", fixedrange=True)
     return figure
 
 
