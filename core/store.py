@@ -106,6 +106,11 @@ class FeatureActs:
     pos: np.ndarray  # int16
     act: np.ndarray  # float32, SAE units
 
+    @property
+    def largest(self) -> float:
+        """The largest act, SAE units: what shades are drawn against; 0 without firings."""
+        return float(self.act.max()) if len(self.act) else 0.0
+
 
 @dataclass(frozen=True)
 class FeatureBlock:

@@ -62,8 +62,7 @@ def render_choices() -> None:
 
 def render_neighbours(run: Run, feature: int) -> None:
     near = run.neighbours(feature)
-    table = readers.feature_table(run).frame
-    found = table.iloc[table["feature"].searchsorted(near["neighbour"])].assign(cosine=near["cosine"].to_numpy())
+    found = readers.feature_rows(run, near["neighbour"], cosine=near["cosine"].to_numpy())
     picker.render_listing(found, "Nearest by decoder cosine", ("cosine",))
 
 
@@ -72,7 +71,7 @@ def render_contexts(run: Run, feature: int) -> None:
     width = None if state.feature_width == "whole" else int(state.feature_width)
     counts = (state.feature_top, state.feature_random, state.feature_band, state.feature_near)
     groups = readers.example_groups(run, feature, state.feature_seed, width, *counts)
-    act_max = float(acts.act.max()) if len(acts.act) else 0.0
+    act_max = acts.largest
     st.html(tokens.groups_html(groups, act_max))
     with st.container(horizontal=True):
         widgets.render_downloads(lambda: examples.as_frame(groups, act_max), "feature", str(feature), shortcut="d")

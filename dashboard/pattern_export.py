@@ -6,8 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Any
 
-import pandas as pd
-
 from core.analyses.base import Analysis
 from core.store import Run
 from dashboard import controls, facts, listing, pattern_data, pattern_facts, pattern_readers, readers, tokens
@@ -92,8 +90,7 @@ def _whole(link: Link, key: str, most: int, default: int) -> int:
 
 
 def _listed(run: Run, features: Sequence[int], values: Mapping[str, Any], title: str, base: str) -> str:
-    table = readers.feature_table(run).frame
-    part: pd.DataFrame = table.iloc[table["feature"].searchsorted(list(features))].assign(**values)
+    part = readers.feature_rows(run, features, **values)
     return listing.listing_html(
         part, title, tuple(values), lambda number: f"{base}/feature?run={run.name}&feature={number}"
     )

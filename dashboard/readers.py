@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -142,6 +142,13 @@ def feature_row(run: Run, feature: int) -> dict[str, Any]:
     if at >= len(table) or table["feature"].iat[at] != feature:
         raise DamagedError(f"the feature table of run {run.name!r} lacks feature {feature}", "", "encode the run anew")
     return {str(name): value for name, value in table.iloc[at].items()}
+
+
+def feature_rows(run: Run, features: Iterable[int], **columns: Any) -> pd.DataFrame:
+    """The table's rows of features of the run, in that order, with ``columns`` beside its own."""
+    table = feature_table(run).frame
+    rows: pd.DataFrame = table.iloc[table["feature"].searchsorted(np.fromiter(features, np.int64))]
+    return rows.assign(**columns)
 
 
 def labels_of(run: Run, feature: int) -> pd.DataFrame:

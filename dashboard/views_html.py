@@ -16,7 +16,6 @@ from dashboard import (
     charts,
     compare,
     controls,
-    examples,
     facts,
     filters,
     listing,
@@ -90,8 +89,7 @@ def feature(run: Run, link: Link, base: str) -> tuple[str, list[str]]:
     number = run.require_feature(int(link["feature"]))
     known = controls.FEATURE
     near = run.neighbours(number)
-    table = readers.feature_table(run).frame
-    found = table.iloc[table["feature"].searchsorted(near["neighbour"])].assign(cosine=near["cosine"].to_numpy())
+    found = readers.feature_rows(run, near["neighbour"], cosine=near["cosine"].to_numpy())
     scale = value(link, known, "feature_scale")
     sections = [
         header(run, number, 1),
@@ -107,8 +105,7 @@ def feature(run: Run, link: Link, base: str) -> tuple[str, list[str]]:
 def lists(run: Run, link: Link, base: str) -> tuple[str, list[str]]:
     """The list, and the two of it that are compared."""
     chosen = read_features(run, link.get("features", ""))
-    table = readers.feature_table(run).frame
-    part = table.iloc[table["feature"].searchsorted(list(chosen))]
+    part = readers.feature_rows(run, chosen)
     columns = ("flag", "density", "act_max", "token_r2", "top_divergence_p")
     listed = listing.listing_html(part, f"{len(part)} features", columns, linked(run, base))
     sections = ["<h1>Feature list</h1>" + listed]
@@ -121,7 +118,7 @@ def lists(run: Run, link: Link, base: str) -> tuple[str, list[str]]:
         for f, found in zip(pair, acts, strict=True):
             groups = readers.example_groups(run, f, 0, 16, n, n, 0, 0)
             bars = charts.bars_html(run.histograms(f), f"feature {f}", scale)
-            sections += [header(run, f, 3), bars, tokens.groups_html(groups, largest(found), level=4)]
+            sections += [header(run, f, 3), bars, tokens.groups_html(groups, found.largest, level=4)]
     return f"Features of run {run.name}", sections
 
 
@@ -190,11 +187,7 @@ def contexts(run: Run, number: int, link: Link, known: tuple[Control, ...]) -> s
     width = value(link, known, "feature_width")
     cut = None if width == "whole" else int(width)
     groups = readers.example_groups(run, number, seed, cut, top, random, band, near)
-    return tokens.groups_html(groups, largest(readers.acts(run, number)))
-
-
-def largest(acts: examples.FeatureActs) -> float:
-    return float(acts.act.max()) if len(acts.act) else 0.0
+    return tokens.groups_html(groups, readers.acts(run, number).largest)
 
 
 def linked(run: Run, base: str) -> Callable[[int], str]:

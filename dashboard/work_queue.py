@@ -92,7 +92,7 @@ class Job:
         except PrismError as error:
             self.error = error
             self._end("failed")
-        except Exception as error:
+        except Exception as error:  # a visitor's job must not end the one worker that everybody waits for
             log.exception("a live job failed")
             self.error = _failure(error)
             self._end("failed")

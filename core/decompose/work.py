@@ -96,7 +96,7 @@ class Work:
         return bank.some(n, self.params.seed) if name == "shipped" else text_bank(self.corpus, n, self.params.seed)
 
     def own(self, feature: int, n_words: int) -> tuple[Phrase, ...]:
-        """What the feature fires on most in the run's text, cut to ``n_words``."""
+        """Held-out text that the feature fires on, drawn uniformly, cut to ``n_words``."""
         p = self.params
         return tuple(own_text(self.corpus, self.run.acts(feature), feature, n_words, p.n_own, p.seed))
 

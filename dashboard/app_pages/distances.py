@@ -41,11 +41,9 @@ def render_neighbours(run: Run, feature: int, near: Near, by: str) -> None:
     if not len(found):
         st.html(f"<p>{pattern_facts.none_near(near, feature)}</p>")
         return
-    table = readers.feature_table(run).frame
-    at = table["feature"].searchsorted(found["neighbour"])
     values = pattern_data.affinities_shown(found)
     picker.render_listing(
-        table.iloc[at].assign(**values),
+        readers.feature_rows(run, found["neighbour"], **values),
         f"The {len(found)} nearest to feature {feature} by {pattern_charts.affinity_name(by)}; "
         f"{pattern_facts.neighbours_said(by, near.units)}",
         tuple(values),

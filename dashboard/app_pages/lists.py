@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 
-import pandas as pd
 import streamlit as st
 
 from core.errors import PrismError
@@ -52,8 +51,7 @@ def render_list(run: Run) -> None:
         what = "Type numbers above, tick rows of the table on Home, or press l on a feature's page."
         st.html(facts.message_html("The list is empty", "", what, kind="note"))
         return
-    table = readers.feature_table(run).frame
-    found: pd.DataFrame = table.iloc[table["feature"].searchsorted(list(now))]
+    found = readers.feature_rows(run, now)
     picker.render_listing(found, wording.plural(len(found), "feature"), COLUMNS)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if st.button("Step through", key="lists_step", icon=":material/play_arrow:"):
@@ -94,7 +92,7 @@ def render_side(run: Run, feature: int, acts: readers.FeatureActs) -> None:
     labels = [(str(r.label), str(r.source)) for r in readers.labels_of(run, feature).itertuples()]
     n = st.session_state.lists_n
     groups = readers.example_groups(run, feature, 0, 16, n, n, 0, 0)
-    act_max = float(acts.act.max()) if len(acts.act) else 0.0
+    act_max = acts.largest
     st.html(
         facts.header_html(feature, labels, row["flag"], level=3)
         + facts.facts_html(facts.feature_facts(row, run.manifest["corpus"]["n_tokens"]))

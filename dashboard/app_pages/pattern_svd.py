@@ -64,8 +64,7 @@ def render_card(run: Run, found: Prototypes, method: str, number: int) -> None:
     st.html(title + facts.facts_html(pattern_facts.prototype_facts(row)))
     groups = pattern_readers.card(run, found, method, number)
     loadings = found.of(found.loadings, method, number).set_index("feature")["loading"]
-    table = readers.feature_table(run).frame
-    listed = table.iloc[table["feature"].searchsorted(loadings.index)].assign(loading=loadings.to_numpy())
+    listed = readers.feature_rows(run, loadings.index, loading=loadings.to_numpy())
     left, right = st.columns([2, 3])
     with left:
         picker.render_listing(listed, f"The {len(listed)} largest loadings", ("loading",))

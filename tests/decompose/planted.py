@@ -20,20 +20,11 @@ from core.formats.run_labels import add_labels
 from core.proposals.proposal import Part, Phrase, Proposal
 from core.store import Run
 from tests import factories
+from tests.maths.verdict_worlds import KINDS
 
 N_FILLERS, N_POS, N_PARTS, N, N_WHOLE = 250, 60, 5, 12, 40
+BOS_ACT = 99.0  # of every third feature twice, of every third not at all: more than any act on a word
 MISS = 0.03  # of words that a phrase was to hold, as writers do
-KINDS = {
-    "OR": {"ALL-PARTS"},
-    "AND": {"WHOLE-ONLY"},
-    "one facet": {"SOME-PARTS"},
-    "token set": {"ALL-PARTS"},
-    "region": {"UNTESTABLE"},
-    "random": {"LABEL-FAILS", "UNTESTABLE"},
-    "swapped label": {"LABEL-FAILS"},
-    "no firing": {"NO-FIRING"},
-}
-"""As in ``tests.maths.verdict_worlds``: what each kind of feature may be called."""
 
 FILLERS = [f"{a}{b}{c}" for a in "bdfgk" for b in ("al", "em", "in", "or", "us") for c in ("do", "ke", "mi", "ro", "ta",
            "wen", "pel", "hos", "vik", "jam")]  # fmt: skip
@@ -155,6 +146,9 @@ class PlantedSource:
     @property
     def about(self) -> dict[str, Any]:
         return {"source": "planted", "seed": self.planted.seed, "device": "none"}
+
+    def bos_acts(self, features: Sequence[int]) -> np.ndarray | None:
+        return np.array([BOS_ACT * (f % 3) for f in features], np.float32)
 
     def measure(
         self, stimuli: Sequence[Stimulus], features: Sequence[int], advance: Callable[[float], None] = lambda n: None
