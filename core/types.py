@@ -100,11 +100,3 @@ class CorpusCounts:
     n_tokens: int  # positions that are encoded and not special
     n_special: int  # positions masked everywhere (BOS, EOS, PAD)
     licence: str  # "not stated" when neither recipe nor dataset says
-
-
-@dataclass(frozen=True)
-class FeatureRef:
-    """One feature of one run."""
-
-    run: str
-    feature: int

@@ -99,15 +99,3 @@ def _write(run: Run, old: pd.DataFrame, new: list[tuple[int, str, str, str]]) ->
     manifest["tables"][LABELS.name] = table_entry(path)
     write_sealed(run.path, manifest)
     run.__dict__.pop("manifest", None)  # it is read anew when next asked for
-
-
-def search_labels(labels: pd.DataFrame, query: str, limit: int = 200) -> pd.DataFrame:
-    """Rows of a labels table whose text has every word of the query, in any order and case; by feature."""
-    words = query.casefold().split()
-    if not words:
-        return labels.head(0)
-    text = labels["label"].str.casefold()
-    hit = pd.Series(True, index=labels.index)
-    for word in words:
-        hit &= text.str.contains(word, regex=False)
-    return labels[hit].sort_values(["feature", "source"], kind="stable").head(limit)

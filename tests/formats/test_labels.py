@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from core.errors import InputError
 from core.formats.labels import FoundLabel, read_labels
-from core.formats.run_labels import add_labels, remove_label, search_labels
+from core.formats.run_labels import add_labels, remove_label
 from core.store import Run, Store
 from tests.factories import write_run
 
@@ -234,15 +234,3 @@ def test_a_label_can_be_taken_out_again(run: Run) -> None:
     assert not remove_label(run, 1, "a", "me")
     assert run.labels()["label"].tolist() == ["b"]
     assert run.verify() == []
-
-
-def test_search_finds_every_word_in_any_order_and_case(run: Run) -> None:
-    add_labels(
-        run, [FoundLabel(3, "Rental cars (.*)", "me"), FoundLabel(1, "cars", "me"), FoundLabel(2, "boats", "me")]
-    )
-    found = search_labels(run.labels(), "CARS")
-    assert found["feature"].tolist() == [1, 3]
-    assert search_labels(run.labels(), "cars rental")["feature"].tolist() == [3]
-    assert search_labels(run.labels(), "(.*)")["feature"].tolist() == [3]
-    assert search_labels(run.labels(), "  ").empty
-    assert search_labels(run.labels(), "cars", limit=1)["feature"].tolist() == [1]
