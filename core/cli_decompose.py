@@ -35,7 +35,7 @@ def decompose_command(
     run: Annotated[str, typer.Argument(metavar="RUN", help="A run's name in the cache directory, or its path.")],
     features: Annotated[
         str | None,
-        typer.Option(metavar="SPEC", help="12,40 | random:200 | all | a file of labels. Default: random:200."),
+        typer.Option(metavar="SPEC", help="12,40 | random:200 | all | file of labels or numbers. Default: random:200."),
     ] = None,
     proposer: Annotated[ProposerName, typer.Option(help="Who proposes parts and phrases.")] = "corpus",
     phrases: Annotated[int, typer.Option(min=1, max=120, help="Phrases a part.")] = 12,
@@ -79,7 +79,8 @@ def decompose_command(
             "style published is what somebody thinks would activate a feature",
             "--style isolated, or --proposer llm, replay or upload",
         )
-    spec = features or ("all" if proposer == "upload" else "random:200")
+    default = "all" if proposer == "upload" else "random:200"
+    spec = default if features is None else features
     session = _session(opened, proposer, model, base_url, key_env, prices, budget, calls)
     chosen_by = _proposer(opened, proposer, asking, session, upload, seed)
     chosen = _labels(opened, spec, chosen_by, seed)

@@ -40,13 +40,15 @@ class Case:
     near: float = 0.05
     source: str = "a language model"
     weak: float = 0.12  # share of phrases that fire, but only weakly
+    bos: float | None = None  # act at BOS; None: not measured
 
 
+WEATHER = ("rain", "snow", "wind", "fog", "storm")
 EINSTEIN = ("physicist", "German", "relativity", "genius", "violin")
 CASES = (
-    Case("ALL-PARTS", 2, "words for weather", ("rain", "snow", "wind", "fog", "storm"), (0.85,) * 5, 0.95, near=0.2),
-    Case("SOME-PARTS", 3, "German physicists", EINSTEIN, (0.95, 0.03, 0.9, 0.03, 0.03), 0.9),
-    Case("WHOLE-ONLY", 4, "Albert Einstein", EINSTEIN, whole=0.9, weak=0.3),
+    Case("ALL-PARTS", 2, "words for weather", WEATHER, (0.85,) * 5, 0.95, near=0.2, bos=0.0),
+    Case("SOME-PARTS", 3, "German physicists", EINSTEIN, (0.95, 0.03, 0.9, 0.03, 0.03), 0.9, bos=30.0),
+    Case("WHOLE-ONLY", 4, "Albert Einstein", EINSTEIN, whole=0.9, weak=0.3, bos=0.5),
     Case("LABEL-FAILS", 5, HOSTILE_LABEL, (*EINSTEIN[:4], HOSTILE_PART)),
     Case(
         "UNTESTABLE",
@@ -160,8 +162,9 @@ class _Test:
         own, whole = at5.own.rate, at5.whole.rate
         return row | {
             "kind": verdict.kind, "reason": verdict.reason, "kind_theta0": at0.kind, "reason_theta0": at0.reason,
-            "theta5": verdict.theta5, "r0": at5.r0_held_out, "r0_lo": at5.r0_lo, "r0_hi": at5.r0_hi,
-            "r0_theta0": at0.r0, "own_rate": own, "whole_rate": whole, "parts_rate": at5.pooled.rate,
+            "theta5": verdict.theta5, "bos_act": case.bos, "r0": at5.r0_held_out,
+            "r0_lo": at5.r0_lo, "r0_hi": at5.r0_hi, "r0_theta0": at0.r0, "own_rate": own,
+            "whole_rate": whole, "parts_rate": at5.pooled.rate,
             "n_parts": len(at5.parts), "n_parts_up": sum(bool(p.up) for p in at5.parts),
             "n_parts_firing": at0.n_firing_parts, "n_phrases": len(at5.parts) * N, "n_needed": at5.n_needed,
             "index": at5.index, "index_lo": at5.index_lo, "index_hi": at5.index_hi, "evenness": at5.evenness,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,6 +144,19 @@ def test_special_tokens_are_neither_listed_nor_scored(case: Case) -> None:
     assert found.max_act.max() < 99  # what the fake service says of BOS
 
 
+def test_the_act_at_bos_is_one_number_a_feature_whatever_was_measured_before(case: Case) -> None:
+    first = case.source.bos_acts(case.features)
+    case.source.measure([Stimulus(t) for t in case.texts], case.features)
+    again = case.source.bos_acts(case.features[::-1])
+    assert first is not None
+    assert again is not None
+    assert (first.dtype, first.shape) == (np.float32, (len(case.features),))
+    assert np.isfinite(first).all()
+    assert first.min() >= 0
+    assert first.max() > 0
+    assert np.allclose(first, again[::-1], atol=1e-5)
+
+
 def test_progress_counts_every_text_once(case: Case) -> None:
     seen: list[float] = []
     texts = [*case.texts, case.texts[0], ""]
@@ -173,6 +187,22 @@ def test_acts_are_those_of_sae_lens_text_by_text(tmp_path: Path, architecture: s
         assert np.allclose(found.acts[i, features[1]], acts[:, 1], atol=1e-5)
 
 
+@pytest.mark.parametrize("architecture", ["standard", "jumprelu", "topk"])
+def test_the_act_at_bos_is_that_of_sae_lens_in_front_of_any_text(tmp_path: Path, architecture: str) -> None:
+    source = model_source(tmp_path, architecture)
+    features = list(range(D_SAE))
+    for text in ("the cat sat on the mat", "x"):
+        ids = [source._windowing.bos_id, *source._windowing.tokenizer(text)["input_ids"]]
+        expected = source._sae._sae.encode(source._model.resid(torch.tensor([ids]))[0]).detach().numpy()[0]
+        assert np.allclose(source.bos_acts(features), expected, atol=1e-5)
+
+
+def test_a_model_without_bos_has_no_act_there(tmp_path: Path) -> None:
+    source = model_source(tmp_path)
+    source._windowing = dataclasses.replace(source._windowing, bos_id=None)
+    assert source.bos_acts([0, 1]) is None
+
+
 def test_special_tokens_written_in_a_phrase_are_not_scored(tmp_path: Path) -> None:
     source = model_source(tmp_path)
     found = source.measure([Stimulus("a <|endoftext|> b", (3,)), Stimulus("<|endoftext|>", (3,))], [3])
@@ -199,3 +229,20 @@ def test_neuronpedia_is_asked_only_for_what_is_needed(tmp_path: Path) -> None:
         found = NeuronpediaSource(client).measure([Stimulus("a7", (), (7,)), Stimulus("b8", (8,), (8,))], [7, 8, 9])
     assert server.n_texts == 2
     assert np.isnan(found.max_act).tolist() == [[False, True, True], [True, False, True]]
+
+
+def test_neuronpedia_is_not_asked_again_for_the_act_at_bos(tmp_path: Path) -> None:
+    with NeuronpediaServer() as server:
+        client = NeuronpediaActivations("m/s", tmp_path / "np.jsonl", server.base_url, "k" * 12, sleep=lambda s: None)
+        source = NeuronpediaSource(client)
+        source.measure([Stimulus("a7", (), (7,))], [7])
+        assert source.bos_acts([7]).tolist() == [99]
+        assert server.n_texts == 1
+        assert source.bos_acts([7, 8]).tolist() == [99, 99]
+        assert server.n_texts == 2
+
+
+def test_a_service_whose_texts_begin_without_bos_states_no_act_there(tmp_path: Path) -> None:
+    with NeuronpediaServer(bos="The") as server:
+        client = NeuronpediaActivations("m/s", tmp_path / "np.jsonl", server.base_url, "k" * 12, sleep=lambda s: None)
+        assert NeuronpediaSource(client).bos_acts([7, 8]) is None

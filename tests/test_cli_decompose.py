@@ -147,7 +147,9 @@ def test_dry_run_states_calls_and_cost_and_sends_nothing(prism: Prism, server: A
     assert prism("--features", "2,3", "--dry-run")[1]["calls"] == 0
 
 
-def test_one_label_that_the_model_refuses_does_not_stop_the_rest(prism: Prism, server: Any) -> None:
+def test_one_label_that_the_model_refuses_does_not_stop_the_rest_and_shows_what_was_asked(
+    prism: Prism, server: Any, run: Run
+) -> None:
     def behave(number: int, seen: Seen) -> Answer:
         if WORDS[2] in json.dumps(seen.body):
             return Answer(body=completion(None, refusal="I would rather not"))
@@ -158,6 +160,10 @@ def test_one_label_that_the_model_refuses_does_not_stop_the_rest(prism: Prism, s
     assert code == 0
     assert rows["kind"][2] == "NOT-PROPOSED"
     assert "I would rather not" in rows["reason"][2]
+    assert rows["generator"][2] == rows["generator"][3]
+    records = [json.loads(line)["record"] for line in (run.path / "ledger.jsonl").read_text().splitlines()]
+    (refused,) = (r for r in records if r.get("key") == rows["asked"][2][0])
+    assert WORDS[2] in json.dumps(refused)
     assert (rows["kind"].drop(2) != "NOT-PROPOSED").all()
     assert said["proposer"]["ledger"]["n_refusals"] == 1
 
@@ -259,6 +265,7 @@ def test_labels_can_come_from_a_file(prism: Prism, server: Any, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("arguments", "title"),
     [
+        (("--features", ""), "--features is empty"),
         (("--features", "12,x"), "names no features"),
         (("--features", "99999"), "there is no feature 99999"),
         (("--features", "random:0"), "no features were chosen"),

@@ -53,3 +53,10 @@ class ActivationSource(Protocol):
     ) -> Measured:
         """The acts of ``features`` (different, columns of ``max_act``) on every text. ``advance(n)``: n are done."""
         ...
+
+    def bos_acts(self, features: Sequence[int]) -> np.ndarray | None:
+        """The acts at BOS, float32 ``[n_features]``; NaN where not known. None: no text starts with BOS here.
+
+        A causal model sees nothing before it, so that it is one number per feature, whatever the text.
+        """
+        ...

@@ -30,11 +30,11 @@ class Judged:
 
 
 def judge_all(
-    work: Work, proposals: Sequence[Proposal], swap: bool
+    work: Work, proposals: Sequence[Proposal], swap: bool, known: Acts | None = None
 ) -> tuple[Judged, list[tuple[tuple[int, int], Verdict]]]:
     """Verdicts on every proposal's feature and, on wish, on features it does not belong to.
 
-    The latter as ((number of the proposal, feature), verdict).
+    The latter as ((number of the proposal, feature), verdict). ``known``: see ``measure_all``.
     """
     if not proposals:
         return Judged([], [], [], [], Acts((), np.zeros((0, 0), np.float32))), []
@@ -48,7 +48,7 @@ def judge_all(
         for i, p in enumerate(proposals)
     ]
     pairs = swaps(work, proposals, near_labels) if swap else {}
-    acts = measure_all(work.source, work.bank, stimuli, pairs, work.progress)
+    acts = measure_all(work.source, work.bank, stimuli, pairs, work.progress, known)
     work.progress.stage("judge", None)
     swapped = [(i, f) for i in pairs for f, _ in pairs[i]]
     verdicts = judge(_evidence(work, stimuli, acts, rows, swapped), work.params.rules, work.params.seed)

@@ -62,21 +62,33 @@ def measure_all(
     stimuli: Sequence[Stimuli],
     pairs: dict[int, list[tuple[int, tuple[Phrase, ...]]]],
     progress: Progress,
+    known: Acts | None = None,
 ) -> Acts:
-    """Acts on bank and labels. ``pairs[i]`` are (feature, its own text) on which label ``i`` is tested as a swap."""
+    """Acts on bank and labels. ``pairs[i]`` are (feature, its own text) on which label ``i`` is tested as a swap.
+
+    ``known`` are acts on this bank, which is not measured again where all features are among theirs.
+    """
     tested = {s.proposal.feature for s in stimuli}
     features = tuple(sorted(tested | {f for found in pairs.values() for f, _ in found}))
     n_own = sum(len(list(s.rows())) for s in stimuli) + sum(len(own) for found in pairs.values() for _, own in found)
-    progress.stage("measure phrases", n_own + len(bank.phrases), "phrases")
+    reused = known if known is not None and set(features) <= set(known.features) else None
+    n_texts = n_own + (0 if reused else len(bank.phrases))
+    progress.stage("measure phrases", n_texts, "phrases")
     started = time.monotonic()
-    # a control without a token counts as one that does not fire
-    on_bank = source.measure([Stimulus(p) for p in bank.phrases], features, progress.advance).max_act
-    acts = Acts(features, np.nan_to_num(on_bank))
+    if reused:
+        acts = Acts(features, np.stack([reused.bank_of(f) for f in features], axis=1))
+    else:
+        acts = Acts(features, _on_bank(source, bank, features, progress))
     for start in range(0, len(stimuli), CHUNK):
         _measure_chunk(source, range(start, min(start + CHUNK, len(stimuli))), stimuli, pairs, acts, progress)
-    acts.n_texts = n_own + len(bank.phrases)
+    acts.n_texts = n_texts
     acts.seconds = time.monotonic() - started
     return acts
+
+
+def _on_bank(source: ActivationSource, bank: Bank, features: Sequence[int], progress: Progress) -> np.ndarray:
+    """Largest acts ``[n_phrases, n_features]``; a control without a token counts as one that does not fire."""
+    return np.nan_to_num(source.measure([Stimulus(p) for p in bank.phrases], features, progress.advance).max_act)
 
 
 def _measure_chunk(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from core.decompose import tables
@@ -11,6 +12,7 @@ from core.decompose.work import Work
 from core.maths.agreement import compare_verdicts
 from core.maths.verdict_types import Verdict
 from core.proposals.asking import Label
+from core.proposals.proposal import NotProposed
 
 DENSE = 0.3  # of control phrases on which a feature fires at all
 
@@ -20,19 +22,28 @@ def test_rows(work: Work, first: Judged) -> tuple[list[dict[str, Any]], list[int
     made = work.proposals.made
     where = {(p.feature, p.label): i for i, p in enumerate(made)}
     by_feature = {} if work.proposer.needs_label else {p.feature: i for i, p in enumerate(made)}
-    reasons = {(f.feature, f.label): f.reason for f in work.proposals.failed}
+    failed = {(f.feature, f.label): f for f in work.proposals.failed}
+    about = {"style": work.params.style, "proposer": work.params.proposer}
+    about["generator"] = str(work.proposer.about()["generator"])
+    bos = _bos_acts(work)
     rows, numbers = [], [0] * len(made)
     for test, label in enumerate(work.labels):
         i = where.get((label.feature, label.label)) if label.label else by_feature.get(label.feature)
         if i is None:
-            reason = reasons.get((label.feature, label.label)) or _no_proposal(label)
-            fires = work.fires(label.feature)
-            rows.append(tables.untested_row(test, label, work.params.proposer, work.params.style, reason, fires))
+            why = failed.get((label.feature, label.label)) or _no_proposal(label)
+            rows.append(tables.untested_row(test, label, why, about, work.fires(label.feature)))
             continue
         numbers[i] = test
-        source = label.source or made[i].label_source
-        rows.append(tables.test_row(test, made[i], source, first.verdicts[i], _problems(first, i)))
+        source, act = label.source or made[i].label_source, bos.get(label.feature)
+        rows.append(tables.test_row(test, made[i], source, first.verdicts[i], _problems(first, i), act))
     return rows, numbers
+
+
+def _bos_acts(work: Work) -> dict[int, float]:
+    """The act at BOS of every tested feature for which it is known."""
+    features = sorted({p.feature for p in work.proposals.made})
+    acts = work.source.bos_acts(features) if features else None
+    return {} if acts is None else {f: a for f, a in zip(features, acts.tolist(), strict=True) if not math.isnan(a)}
 
 
 def _problems(first: Judged, i: int) -> list[str]:
@@ -89,5 +100,6 @@ def _dense(verdict: Verdict) -> list[str]:
     return [what] if r0 > DENSE else []
 
 
-def _no_proposal(label: Label) -> str:
-    return "nothing was proposed for it" if label.label else "the feature has no label"
+def _no_proposal(label: Label) -> NotProposed:
+    why = "nothing was proposed for it" if label.label else "the feature has no label"
+    return NotProposed(label.feature, label.label, why)

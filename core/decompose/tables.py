@@ -15,7 +15,7 @@ from core.maths.agreement import class_shares, swapped_label_rates
 from core.maths.verdict_rules import CLASSES, NO_FIRING
 from core.maths.verdict_types import GroupRate, Reading, Verdict, published_class, published_count_class
 from core.proposals.asking import Label
-from core.proposals.proposal import Phrase, Proposal
+from core.proposals.proposal import NotProposed, Phrase, Proposal
 from core.tables import TableSpec
 
 
@@ -30,26 +30,35 @@ def to_table(spec: TableSpec, rows: Iterable[dict[str, Any]]) -> pa.Table:
     return table.sort_by([(name, "ascending") for name in spec.sort]) if table.num_rows else table
 
 
-def untested_row(test: int, label: Label, proposer: str, style: str, reason: str, ever_fires: bool) -> dict[str, Any]:
-    """A label without phrases. Where the feature never fires that is its class: no phrase could have changed it."""
-    return {
-        "test": test, "feature": label.feature, "label": label.label, "label_source": label.source, "style": style,
-        "proposer": proposer, "generator": "", "kind": NOT_PROPOSED if ever_fires else NO_FIRING,
+def untested_row(
+    test: int, label: Label, failed: NotProposed, about: dict[str, Any], ever_fires: bool
+) -> dict[str, Any]:
+    """A label without phrases. Where the feature never fires that is its class: no phrase could have changed it.
+
+    ``about`` holds the columns that say who was to write them: style, proposer, generator.
+    """
+    reason = failed.reason
+    return about | {
+        "test": test, "feature": label.feature, "label": label.label, "label_source": label.source,
+        "kind": NOT_PROPOSED if ever_fires else NO_FIRING,
         "reason": reason if ever_fires else "the feature never fires in the run's text",
         "n_parts": 0, "n_parts_up": 0, "n_parts_firing": 0, "n_phrases": 0,
-        "problems": [] if ever_fires else [reason], "asked": [],
+        "problems": [] if ever_fires else [reason], "asked": list(failed.asked),
     }  # fmt: skip
 
 
-def test_row(test: int, proposal: Proposal, source: str, verdict: Verdict, problems: Sequence[str]) -> dict[str, Any]:
-    """A label's row of ``tests``; ``source`` is who wrote the label."""
+def test_row(
+    test: int, proposal: Proposal, source: str, verdict: Verdict, problems: Sequence[str], bos_act: float | None
+) -> dict[str, Any]:
+    """A label's row of ``tests``; ``source`` is who wrote the label, ``bos_act`` None where it is not known."""
     at5, at0 = verdict.at_theta5, verdict.at_theta0
     own, whole = at5.own.rate, at5.whole.rate
     return {
         "test": test, "feature": proposal.feature, "label": proposal.label, "label_source": source,
         "style": proposal.style, "proposer": proposal.source, "generator": proposal.generator,
         "kind": verdict.kind, "reason": verdict.reason, "kind_theta0": at0.kind, "reason_theta0": at0.reason,
-        "theta5": verdict.theta5, "r0": at5.r0_held_out, "r0_lo": at5.r0_lo, "r0_hi": at5.r0_hi, "r0_theta0": at0.r0,
+        "theta5": verdict.theta5, "bos_act": bos_act,
+        "r0": at5.r0_held_out, "r0_lo": at5.r0_lo, "r0_hi": at5.r0_hi, "r0_theta0": at0.r0,
         "own_rate": own, "whole_rate": whole, "parts_rate": at5.pooled.rate, "n_parts": len(at5.parts),
         "n_parts_up": sum(bool(p.up) for p in at5.parts), "n_parts_firing": at0.n_firing_parts,
         "n_phrases": at5.pooled.n, "n_needed": at5.n_needed, "index": at5.index, "index_lo": at5.index_lo,

@@ -41,14 +41,14 @@ def decompose(
     if (found := stored_result(run, identity)) is not None:
         progress.note("this very test is stored already")
         return found
-    made, about = _make(work)
+    made, about = make_tables(work)
     return store_result(run, identity, made, time.monotonic() - started, about)
 
 
-def _make(work: Work) -> tuple[dict[TableSpec, pa.Table], dict[str, Any]]:
-    """The tables, and what the manifest says beyond what identifies the result."""
+def make_tables(work: Work) -> tuple[dict[TableSpec, pa.Table], dict[str, Any]]:
+    """Propose, measure and judge: the tables, and what the manifest says beyond what identifies the result."""
     first, swapped = judge_all(work, work.proposals.made, swap=True)
-    again, _ = judge_all(work, work.again.made, swap=False)
+    again, _ = judge_all(work, work.again.made, swap=False, known=first.acts)
     tests, numbers = rows.test_rows(work, first)
     kinds = [row["kind"] for row in tests]
     retests = rows.retest_rows(again, first, numbers)

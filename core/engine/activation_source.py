@@ -24,7 +24,25 @@ from core.recipe import located, stored_recipe
 from core.store import Run
 
 
+@dataclasses.dataclass(frozen=True)
+class RunParts:
+    """What a run was encoded with, loaded: ``batch_tokens`` and ``name`` as its recipe says, ``device`` as chosen."""
+
+    model: models.LoadedModel
+    sae: saes.LoadedSAE
+    windowing: Windowing
+    batch_tokens: int
+    device: str
+    name: str
+
+
 def run_source(run: Run, device: str = "auto") -> ModelSource:
+    """The model and SAE that a run was encoded with, as a source of acts. Raises what ``run_parts`` raises."""
+    parts = run_parts(run, device)
+    return ModelSource(parts.model, parts.sae, parts.windowing, parts.batch_tokens, parts.device, parts.name)
+
+
+def run_parts(run: Run, device: str = "auto") -> RunParts:
     """The model and SAE that a run was encoded with, loaded from its recipe.
 
     Raises what loading raises, and InputError when the weights are no longer those of the run.
@@ -45,7 +63,7 @@ def run_source(run: Run, device: str = "auto") -> ModelSource:
             )
     size = int(run.manifest["corpus"]["context_size"])
     windowing = require_windowing(model.tokenizer, size, sae.info.prepend_bos, special_ids(model.tokenizer))
-    return ModelSource(model, sae, windowing, recipe.encode.batch_tokens, chosen, recipe.model.name)
+    return RunParts(model, sae, windowing, recipe.encode.batch_tokens, chosen, recipe.model.name)
 
 
 class ModelSource:
@@ -96,6 +114,14 @@ class ModelSource:
             acts=acts,
             problems={i: problems[int(row[i])] for i in range(len(stimuli)) if int(row[i]) in problems},
         )
+
+    def bos_acts(self, features: Sequence[int]) -> np.ndarray | None:
+        """See ``ActivationSource``."""
+        bos = self._windowing.bos_id
+        if bos is None:
+            return None
+        sae = self._sae.columns(np.asarray(features, np.int64))
+        return self._acts(sae, np.array([[bos]], np.int64), [np.zeros(1, np.int64)], 1, len(features))[0]
 
     def _tokenised(self, texts: list[str]) -> tuple[list[np.ndarray], dict[int, str]]:
         """Every text's first window, BOS included where the SAE wants it; why a text has none, or not all of it."""

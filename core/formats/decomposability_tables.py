@@ -15,6 +15,7 @@ import pyarrow as pa
 from core.analyses.decomposition_tables import CLASS_RATES, GROUPS, PHRASES, RETESTS, TESTS
 from core.formats.decomposability import PublishedCsv
 from core.formats.decomposability_counts import N_NEEDED, LabelTest, Measured
+from core.formats.neuronpedia_activation import is_special
 from core.maths.rates import clopper_pearson, upper_limit
 from core.maths.verdict_rules import UNDECIDED
 from core.tables import TableSpec
@@ -48,6 +49,7 @@ def _test_row(i: int, test: LabelTest, csv: PublishedCsv) -> dict[str, Any]:
         "reason": why,
         "kind_theta0": UNDECIDED,
         "reason_theta0": why,
+        "bos_act": _bos_act(test, csv),
         "parts_rate": fired / n,
         "n_parts": len(test.parts),
         "n_parts_firing": test.n_firing,
@@ -59,6 +61,13 @@ def _test_row(i: int, test: LabelTest, csv: PublishedCsv) -> dict[str, Any]:
         "problems": _problems(test),
         "asked": [],
     }
+
+
+def _bos_act(test: LabelTest, csv: PublishedCsv) -> float | None:
+    """The act at BOS, the same for every text but for rounding; None where no reply begins with a special token."""
+    phrases = [m.tried for part in test.parts.values() for m in part]
+    acts = [t.values[0] for t in phrases if is_special(csv.str_tokens[t.token_ids[0]], 0, t.phrase)]
+    return float(max(acts)) if acts else None
 
 
 def _reason(test: LabelTest) -> str:
@@ -157,4 +166,5 @@ def _joined(parts: list[np.ndarray], dtype: Any) -> np.ndarray:
 def _table(spec: TableSpec, rows: list[dict[str, Any]]) -> pa.Table:
     """Rows sorted as the spec says; what a row leaves out is null."""
     ordered = sorted(rows, key=lambda row: tuple(row[name] for name in spec.sort))
-    return pa.Table.from_pylist([{name: row.get(name) for name in spec.schema.names} for row in ordered], spec.schema)
+    schema = spec.schema  # made anew by each use
+    return pa.Table.from_pylist([{name: row.get(name) for name in schema.names} for row in ordered], schema)

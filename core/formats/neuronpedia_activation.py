@@ -89,6 +89,7 @@ class NeuronpediaActivations:
         self._n_failed_in_a_row = 0
         self._journal = Journal(journal)
         self._known: dict[tuple[str, str, str, int, str], dict[str, Any]] = {}
+        self._bos: dict[tuple[str, str, str, int], float | None] = {}
 
     def fetch_acts(
         self, feature: int, texts: Sequence[str], advance: Callable[[float], None] = lambda n: None
@@ -106,6 +107,12 @@ class NeuronpediaActivations:
             advance(len(batch))
         return [found[whole_text(t)] for t in texts]
 
+    def fetch_bos_act(self, feature: int) -> float | None:
+        """The feature's act at BOS, out of any answer about it; None: its texts start without one, or no answer."""
+        self._read_journal()
+        key = self._key(feature, "")[:-1]
+        return self._bos[key] if key in self._bos else self.fetch_acts(feature, ["a"])[0].bos_act
+
     def _key(self, feature: int, text: str) -> tuple[str, str, str, int, str]:
         return self.endpoint.base_url, self.model, self.source, feature, text
 
@@ -113,6 +120,8 @@ class NeuronpediaActivations:
         for record in self._journal.new_records():
             key = tuple(record.get(k) for k in ("base_url", "model", "source", "feature", "text"))
             self._known[key] = record  # type: ignore[index]
+            if key[:-1] not in self._bos:
+                self._bos[key[:-1]] = _text_acts(record["text"], record).bos_act  # type: ignore[index]
 
     # --- one request --------------------------------------------------------------------------------
 

@@ -75,3 +75,10 @@ class NeuronpediaSource:
                 if done[i] == len(wanted[i] & set(features)):
                     advance(1)
         return Measured(most, tuple(tokens), acts, problems)
+
+    def bos_acts(self, features: Sequence[int]) -> np.ndarray | None:
+        """See ``ActivationSource``; out of answers that are there already, else a request per feature."""
+        found = [self.client.fetch_bos_act(feature) for feature in features]
+        if all(act is None for act in found):
+            return None
+        return np.array([np.nan if act is None else act for act in found], np.float32)

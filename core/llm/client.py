@@ -15,7 +15,7 @@ from core.errors import MachineError
 from core.llm.base import EndpointError, FailureKind, Reply, Request, whole_text
 from core.llm.endpoint import OPENAI, Endpoint
 from core.llm.limiter import AdaptiveLimit
-from core.llm.transport import Attempts
+from core.llm.transport import Attempts, says_no_credit
 
 MAX_RETRIES = 5
 TIMEOUT_S = 120.0
@@ -143,7 +143,7 @@ class OpenAIGenerator:
 
     def _status_problem(self, error: Any) -> EndpointError:
         """What an HTTP status means to the person who asks."""
-        status, code = error.status_code, str(getattr(error, "code", "") or "")
+        status = error.status_code
         detail = f"{status}: {self.endpoint.scrub(_said(error))}"
         again = "then run the same command again: it resumes"
         if status == 401:
@@ -153,7 +153,7 @@ class OpenAIGenerator:
                 else "no key was sent: an environment key stays at its own endpoint"
             )
             return self._error("key refused", detail, f"{own}; {self.base_url} needs a key of its own")
-        if status == 402 or (status == 429 and code == "insufficient_quota"):
+        if status == 402 or (status == 429 and says_no_credit(error.body)):
             return self._error("no credit", detail, f"add credit there, {again}")
         if status == 404:
             return self._error("no model", detail, f"does {self.base_url} serve the model {self.model!r}?")

@@ -5,6 +5,7 @@ These are hooks of the official client's own HTTP layer, because its retries mus
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -58,10 +59,31 @@ class Attempts:
             request.headers["Authorization"] = f"Bearer {self._endpoint.key.reveal()}"
 
     def _after(self, response: Any) -> None:
-        if response.status_code == 429:
-            self._here.n_limited += 1
-            self._limit.limited()
         response.stream = _bounded(response.stream, self._here.deadline)
+        if response.status_code != 429:
+            return
+        no_credit = False
+        try:
+            no_credit = says_no_credit(_json(response.read()))
+        finally:
+            if no_credit:
+                response.headers["x-should-retry"] = "false"  # the client obeys: waiting does not fill an account
+            else:
+                self._here.n_limited += 1
+                self._limit.limited()
+
+
+def says_no_credit(body: Any) -> bool:
+    """Whether an error's body says that the account cannot pay: OpenAI answers 429 to that, as to a rate limit."""
+    error = body.get("error", body) if isinstance(body, dict) else None
+    return isinstance(error, dict) and "insufficient_quota" in (error.get("code"), error.get("type"))
+
+
+def _json(data: bytes) -> Any:
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _bounded(stream: Any, deadline: float) -> Any:

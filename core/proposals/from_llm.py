@@ -103,11 +103,11 @@ class _Draft:
 
     def finish(self, generator: str) -> Proposal | NotProposed:
         if self.failure is not None:
-            return NotProposed(self.label.feature, self.label.label, str(self.failure))
+            return self._not_proposed(str(self.failure))
         parts = tuple(Part(w, tuple(_evenly(self.phrases[w.casefold()], self.asking.n_phrases))) for w in self.words)
         parts = tuple(p for p in parts if p.phrases)
         if not parts:
-            return NotProposed(self.label.feature, self.label.label, "no part has a usable phrase")
+            return self._not_proposed("no part has a usable phrase")
         whole = tuple(_evenly(self.whole, self.asking.n_whole))
         self._note_shortfalls(parts, len(whole))
         return Proposal(
@@ -115,6 +115,9 @@ class _Draft:
             prompts=self.asking.prompts,
             asked=tuple(self.asked), problems=(*self.problems, *self.checker.sentences()),
         )  # fmt: skip
+
+    def _not_proposed(self, reason: str) -> NotProposed:
+        return NotProposed(self.label.feature, self.label.label, reason, tuple(self.asked))
 
     def _take(self, replies: Sequence[PartReply]) -> None:
         """Sort a reply's phrases to the parts they were written for."""

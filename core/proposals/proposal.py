@@ -76,11 +76,12 @@ class Proposal:
 
 @dataclass(frozen=True)
 class NotProposed:
-    """Why there is no proposal for a label; the others are not affected."""
+    """Why there is no proposal for a label; the others are not affected. ``asked`` as in ``Proposal``."""
 
     feature: int
     label: str
     reason: str
+    asked: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

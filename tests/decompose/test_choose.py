@@ -70,7 +70,55 @@ def test_a_file_brings_its_own_labels_and_what_is_left_out_is_said(run: Run, tmp
         choose_labels(run, str(path), True)
 
 
-@pytest.mark.parametrize("spec", ["", "random", "random:x", "random:-3", "12;13", "../etc", "1 2", "-5", "random:0"])
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("f.txt", "9\n4\n\n5\n9\n"),
+        ("f.txt", "9, 4,5"),
+        ("f.csv", "feature\r\n9\r\n4\r\n5\r\n"),
+        ("f.csv", "\ufeff9,4,5,\n"),
+        ("F.TXT", "9 4 5"),
+    ],
+)
+def test_a_file_of_numbers_is_the_same_as_its_numbers(run: Run, tmp_path: Path, name: str, text: str) -> None:
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8", newline="")
+    for needs_label in (True, False):
+        assert chosen(run, str(path), needs_label) == chosen(run, "9,4,5", needs_label)
+    assert chosen(run, str(path))[0] == (4, "cats")
+
+
+def test_numbers_that_the_run_lacks_are_left_out_and_counted(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "f.txt"
+    path.write_text("4\n40\n99999\n")
+    found = choose_labels(run, str(path), False)
+    assert [x.feature for x in found.labels] == [4]
+    assert found.notes == ("2 features of f.txt left out: they were not encoded in this run",)
+    path.write_text("40")
+    with pytest.raises(InputError, match=r"no feature of f\.txt"):
+        choose_labels(run, str(path), False)
+
+
+def test_a_csv_of_labels_is_still_one_of_labels(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "l.csv"
+    path.write_text("feature,label\n3,fish\n")
+    assert chosen(run, str(path)) == [(3, "fish")]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [(b"4\n-5", "'-5'"), (b"", "empty"), (b"4 five", "'five'"), (b"9" * 10, "'9999999999'"), (b"\xff\xfe4", "utf-8")],
+)
+def test_a_text_of_something_else_is_named_with_what_is_wrong(run: Run, tmp_path: Path, text: bytes, said: str) -> None:
+    path = tmp_path / "f.txt"
+    path.write_bytes(text)
+    with pytest.raises(InputError) as caught:
+        choose_labels(run, str(path), True)
+    assert said in str(caught.value.detail)
+    assert caught.value.remedy
+
+
+@pytest.mark.parametrize("spec", ["", " ", "random", "random:x", "random:-3", "12;13", "..", "1 2", "-5", "random:0"])
 def test_what_means_nothing_is_an_input_error(run: Run, spec: str) -> None:
     with pytest.raises(InputError):
         choose_labels(run, spec, True)

@@ -13,15 +13,17 @@ import pytest
 from core.analyses.base import Silent
 from core.analyses.decomposition import Params
 from core.decompose.bank import shipped_bank
+from core.decompose.judging import judge_all
 from core.decompose.proposers import Advance, FromText
 from core.decompose.tester import decompose
+from core.decompose.work import Work
 from core.errors import InputError
 from core.proposals.asking import Asking, Label
 from core.proposals.corpus import Corpus
 from core.proposals.proposal import NotProposed, Part, Phrase, Proposals
 from core.results import Result, results
 from core.store import Run
-from tests.decompose.planted import KINDS, Planted, PlantedSource
+from tests.decompose.planted import BOS_ACT, KINDS, Planted, PlantedSource
 
 
 class Given:
@@ -144,6 +146,42 @@ def test_a_retest_is_stored_with_its_agreement(result: Result) -> None:
     assert (retests["kind"].to_numpy() == result.table("tests")["kind"][retests["test"]].to_numpy()).all()
     assert result.manifest["retest"]["n"] == 8
     assert result.manifest["retest"]["share"] >= 0.7
+
+
+def test_the_act_at_bos_stands_beside_the_class_and_in_no_rate(result: Result) -> None:
+    tests, groups, phrases = (result.table(n) for n in ("tests", "groups", "phrases"))
+    proposed = tests["kind"] != "NOT-PROPOSED"
+    assert tests["bos_act"][~proposed].isna().all()
+    assert tests["bos_act"][proposed].tolist() == [BOS_ACT * (f % 3) for f in tests["feature"][proposed]]
+    assert phrases["max_act"].max() < BOS_ACT
+    assert (groups["rate"] < 1).any()
+
+
+def test_a_source_without_bos_leaves_its_act_out(run: Run, planted: Planted) -> None:
+    class NoBos(PlantedSource):
+        def bos_acts(self, features: Sequence[int]) -> np.ndarray | None:
+            return None
+
+    params = Params(bank="text", n_swaps=0, n_retest=1, seed=4)
+    made = decompose(run, all_labels(planted)[:2], Given(planted), NoBos(planted), params, Silent())
+    assert made.table("tests")["bos_act"].isna().all()
+
+
+def test_a_retest_takes_over_the_acts_on_controls_and_judges_as_if_it_had_measured_them(
+    run: Run, planted: Planted
+) -> None:
+    source = PlantedSource(planted)
+    params = Params(bank="text", n_retest=6, seed=5)
+    work = Work(run, tuple(all_labels(planted)), Given(planted), source, params, Silent())
+    first, _ = judge_all(work, work.proposals.made, swap=True)
+    before = source.n_texts
+    reused, _ = judge_all(work, work.again.made, swap=False, known=first.acts)
+    n_reused, before = source.n_texts - before, source.n_texts
+    measured, _ = judge_all(work, work.again.made, swap=False)
+    assert source.n_texts - before - n_reused == len(work.bank.phrases)
+    assert reused.verdicts == measured.verdicts
+    assert (reused.acts.bank == measured.acts.bank).all()
+    assert reused.acts.bank.any()
 
 
 def test_the_same_question_is_answered_from_what_is_stored(run: Run, planted: Planted) -> None:

@@ -135,6 +135,20 @@ def test_the_result_keeps_to_its_tables_and_decides_nothing(imported: Imported, 
     np.testing.assert_allclose(phrases["acts"].map(max), phrases["max_act"])
 
 
+def test_the_act_at_bos_is_told_where_a_reply_begins_with_it(
+    imported: Imported, by_pandas: pd.DataFrame, tmp_path: Path
+) -> None:
+    replies = by_pandas["raw_data"].map(ast.literal_eval)
+    at_bos = replies.map(lambda r: r["values"][0]).groupby(by_pandas["feature"]).max()
+    (result,) = results(imported.run, "decomposition")
+    tests = result.table("tests").set_index("feature")
+    assert tests["bos_act"].to_dict() == at_bos.to_dict()
+    assert set(at_bos) == {0.0, 5.0, 60.0}
+    made = [row(7, "part", "a phrase", ["a", " phrase"], [3.0, 0.0])]
+    run = import_decomposability(write_csv(tmp_path / "x.csv", made), Store(tmp_path), "x").run
+    assert results(run, "decomposition")[0].table("tests")["bos_act"].isna().all()
+
+
 def test_parts_differ_by_chance_only_as_often_as_chance_allows(tmp_path: Path) -> None:
     """A null: all parts of all features fire at one rate; corrected for looking at all labels, none may differ."""
     rng = np.random.default_rng(0)

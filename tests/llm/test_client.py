@@ -128,6 +128,23 @@ def test_401_is_not_retried() -> None:
     assert len(server.requests) == 1
 
 
+@pytest.mark.parametrize("field", ["code", "type"])
+def test_an_account_without_credit_is_not_taken_for_a_rate_limit(field: str) -> None:
+    body = {"error": {"message": "You exceeded your current quota", "param": None, field: "insufficient_quota"}}
+    caught, server = failure(lambda n, s: Answer(429, body, FAST), max_retries=3)
+    assert (caught.kind, caught.n_retries, caught.n_limited) == ("no credit", 0, 0)
+    assert "exceeded your current quota" in str(caught)
+    assert "add credit" in caught.remedy
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("body", ["insufficient_quota", "", "[" * 50_000, ["insufficient_quota"], {"error": "x"}, None])
+def test_a_429_that_does_not_plainly_say_so_is_retried_as_a_rate_limit(body: Any) -> None:
+    caught, server = failure(lambda n, s: Answer(429, body, FAST), max_retries=1)
+    assert (caught.kind, caught.n_limited) == ("rate limited", 2)
+    assert len(server.requests) == 2
+
+
 @pytest.mark.parametrize("status", [429, 500, 503])
 def test_passing_trouble_is_retried_by_the_client_and_counted(status: int) -> None:
     with ChatServer(lambda n, s: error(status, "later", headers=FAST) if n < 2 else good(n, s)) as server:

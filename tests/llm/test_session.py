@@ -278,6 +278,24 @@ def test_a_storm_of_429_is_weathered_at_the_servers_pace(session: Make, ledger: 
     assert len(server.requests) == 60 + limit.n_limited
 
 
+def test_an_account_that_runs_dry_stops_all_asking_and_what_was_paid_for_is_kept(session: Make, ledger: Ledger) -> None:
+    dry = error(429, "You exceeded your current quota", "insufficient_quota", {"retry-after": "1"})
+    with ChatServer(lambda n, s: dry if n >= 3 else good(n, s)) as server:
+        asking = session(server, max_retries=6)
+        answers = asking.ask_all(questions(40))
+        n_sent = len(server.requests)
+        server.behave = good
+        again = session(server).ask_all(questions(40))
+    assert kinds(answers).count("ok") == 3
+    assert set(kinds(answers)) == {"ok", "no credit", "not asked"}
+    assert all("no credit" in str(a.failure) for a in answers if a.failure)
+    assert n_sent < 10, "a few were under way when the account ran dry; none was sent again"
+    assert asking.generator.limit.n_limited == 0
+    assert asking.spent.n_calls == 3
+    assert kinds(again) == ["ok"] * 40
+    assert len(server.requests) == n_sent + 37
+
+
 def test_a_generous_server_gets_more_at_once_with_time(session: Make) -> None:
     with ChatServer(lambda n, s: Answer(body=completion(write(s.body)), delay=0.03)) as server:
         session(server).ask_all(questions(60))
