@@ -32,6 +32,7 @@ class SAEInfo:
     neuronpedia_id: str | None = None  # "model/source"
     release: str | None = None
     sae_id: str | None = None
+    hub: str | None = None  # "owner/repository/folder" of a release
     stated_l0: float | None = None
     stated_explained_variance: float | None = None
     weights_sha256: str | None = None

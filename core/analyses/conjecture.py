@@ -67,7 +67,7 @@ def compute(run: Run, params: Params, progress: Progress) -> dict[TableSpec, pa.
     if not params.ks or min(params.ks) < 1 or params.n_null < 2 or params.n_boot < 20:
         raise InputError("parameters too small", "ks >= 1, n_null >= 2, n_boot >= 20", "leave them out")
     p = pattern_matrix(run, params.rows, params.min_firings, params.seed)
-    decoder = load_decoder(run)[np.searchsorted(run.encoded_features, p.features)] if params.decoder else None
+    decoder = load_decoder(run, p.features) if params.decoder else None
     halves = Halves.of(p.acts.tocsr(), p.halves(params.seed), p.document)
     rng = np.random.default_rng([params.seed, 20])
     progress.stage("held-out test", 3 + params.n_null, "fits")

@@ -15,12 +15,12 @@ from core.maths.cofiring_excess import (
     choose_pairs,
     density_baseline,
     excess_of,
-    pair_counts,
     pair_similarity,
     target_of,
 )
 from core.maths.column_nulls import shuffle_columns
 from core.maths.conjecture_scores import Variant, kernel_variants, variants
+from core.maths.pair_counts import pair_counts
 from core.maths.scaling import SCALES
 
 LEAST_PAIRS = 100

@@ -54,7 +54,7 @@ SCATTER = TableSpec(
     "scatter",
     "pairs by distance in C or in the kernel (40 bins) and Jaccard distance (40 bins), real and shuffled",
     (
-        Column("scale", _text, "", "raw | binary | unit | phi | log1p"),
+        Column("scale", _text, "", "raw | binary | unit | phi | log1p | jaccard kernel"),
         Column("k", _i32, "components", "null: full rank"),
         Column("side", _text, "", "real | shuffled"),
         Column("distance_max", _f64, "units of A", "right edge; the left is 0"),

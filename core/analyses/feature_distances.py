@@ -16,7 +16,11 @@ from scipy import sparse
 
 from core.analyses.base import Analysis, Progress
 from core.analyses.decoder import load_decoder
+from core.analyses.feature_distances_histograms import Histograms, dense_nulls, histogram_rows
+from core.analyses.feature_distances_samples import clusters, kernel, orders
 from core.analyses.feature_distances_tables import (
+    CLUSTERS,
+    COEFFICIENTS,
     DENDROGRAM,
     DISTANCE_HISTOGRAMS,
     DISTANCE_NEIGHBOURS,
@@ -27,10 +31,11 @@ from core.analyses.feature_distances_tables import (
 )
 from core.analyses.patterns import Patterns, pattern_matrix
 from core.errors import InputError
-from core.maths.affinities import affinity_block, dice, jaccard, overlap, phi
-from core.maths.cofiring import RANKED, CofiringPass, cofiring_pass, dense_neighbours, pair_counts
+from core.maths.affinities import dice, jaccard, overlap, phi
+from core.maths.cofiring import RANKED, CofiringPass, cofiring_pass
 from core.maths.column_nulls import shuffle_columns
-from core.maths.jaccard_kernel import dendrogram, jaccard_factor, kernel_error
+from core.maths.dense_neighbours import dense_neighbours
+from core.maths.pair_counts import pair_counts
 from core.maths.scaling import Scale, scale_acts
 from core.maths.svd import truncated_svd
 from core.store import Run
@@ -43,7 +48,8 @@ N_NEIGHBOURS = 20
 class Params:
     """``per`` what counts as firing together; ``scale`` and ``k`` of the C whose columns are compared.
 
-    ``n_dendrogram`` features are ordered, the most frequent or random ones; ``n_kernel`` of them enter the kernel.
+    ``n_dendrogram`` features are ordered, the most frequent or random ones; ``n_kernel`` of them enter the kernel. All
+    are put into at most ``n_clusters`` clusters, one for four features where they are few.
     """
 
     per: Literal["token", "context"] = "token"
@@ -52,6 +58,7 @@ class Params:
     min_firings: int = 20
     n_dendrogram: int = 1_000
     n_kernel: int = 500
+    n_clusters: int = 300
     sample: Literal["random", "dense"] = "random"
     decoder: bool = True
     seed: int = 0
@@ -59,26 +66,34 @@ class Params:
 
 def compute(run: Run, params: Params, progress: Progress) -> dict[TableSpec, pa.Table]:
     """Nearest features, histograms, kernel and dendrograms; see the table specs."""
-    if not (2 <= params.n_dendrogram <= 4_000 and 2 <= params.n_kernel <= 2_000 and params.k >= 1):
-        raise InputError("parameters out of bounds", "n_dendrogram 2..4000, n_kernel 2..2000, k >= 1", "choose smaller")
+    sizes = (params.n_dendrogram, 2, 4_000), (params.n_kernel, 2, 2_000), (params.n_clusters, 1, 4_000)
+    if params.k < 1 or not all(least <= value <= most for value, least, most in sizes):
+        bounds = "n_dendrogram 2..4000, n_kernel 2..2000, n_clusters 1..4000, k >= 1"
+        raise InputError("parameters out of bounds", bounds, "choose one within them")
     p = pattern_matrix(run, "all", params.min_firings, params.seed, per_context=params.per == "context")
-    decoder = load_decoder(run)[np.searchsorted(run.encoded_features, p.features)] if params.decoder else None
+    decoder = load_decoder(run, p.features) if params.decoder else None
     k = min(params.k, *p.acts.shape)
     coefficients = truncated_svd(scale_acts(p.acts, params.scale), k).coefficients
     progress.stage("all pairs", 3, "passes")
     index, histograms = _nearest(p.binary, coefficients, decoder)
     progress.advance(1)
-    shuffled = shuffle_columns(p.binary, np.random.default_rng([params.seed, 40]))
+    shuffled = shuffle_columns(p.acts, np.random.default_rng([params.seed, 40]))
     twin = cofiring_pass(shuffled, N_NEIGHBOURS)
-    null = {name: twin.histograms[m].sum(0) for m, name in enumerate(RANKED)}
+    null = {name: twin.histograms[m].sum(0, dtype=np.int64) for m, name in enumerate(RANKED)}
+    luck = np.random.default_rng([params.seed, 44])
+    null |= dense_nulls(shuffled, params.scale, k, decoder, histograms, luck)
     progress.advance(1)
     sample = _sample(p, params)
-    order, tree = _orders(p, sample, coefficients, decoder)
+    order, tree = orders(p, sample, coefficients, decoder)
     frames = {
         UNITS: pd.DataFrame([_units(p, len(sample), k) | _nearest_by_chance(shuffled, twin)]),
         DISTANCE_NEIGHBOURS: _neighbours(p, index, coefficients, decoder),
-        DISTANCE_HISTOGRAMS: _histograms(p, histograms, null),
-        KERNEL: _kernel(p, sample[: params.n_kernel] if params.sample == "dense" else sample, params),
+        DISTANCE_HISTOGRAMS: histogram_rows(p, histograms, null),
+        COEFFICIENTS: pd.DataFrame({"feature": p.features, "coefficients": list(coefficients.astype(np.float32))}),
+        CLUSTERS: clusters(p, coefficients, params.n_clusters, params.seed),
+        KERNEL: kernel(
+            p, sample[: params.n_kernel] if params.sample == "dense" else sample, params.n_kernel, params.seed
+        ),
         ORDER: order,
         DENDROGRAM: tree,
     }
@@ -103,9 +118,6 @@ def _nearest_by_chance(shuffled: sparse.csc_matrix, twin: CofiringPass) -> dict[
         values = jaccard(both, n_a, n_b) if name == "jaccard" else phi(both, n_a, n_b, shuffled.shape[0])
         out[f"nearest_{name}_null"] = float(np.median(values)) if len(values) else np.nan
     return out
-
-
-Histograms = dict[str, tuple[np.ndarray, float, float]]
 
 
 def _nearest(
@@ -158,19 +170,6 @@ def _cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.einsum("ij,ij->i", a, b) / np.where(length > 0, length, np.nan)
 
 
-def _histograms(p: Patterns, histograms: Histograms, null: dict[str, np.ndarray]) -> pd.DataFrame:
-    """Per feature, and over all pairs as feature null with the same of shuffled columns."""
-    parts = []
-    for name, (counts, lo, hi) in histograms.items():
-        parts.append(
-            pd.DataFrame({"feature": p.features, "affinity": name, "lo": lo, "hi": hi, "counts": list(counts)})
-        )
-        whole = {"feature": [None], "affinity": name, "lo": lo, "hi": hi, "counts": [counts.sum(0, dtype=np.int64)]}
-        parts.append(pd.DataFrame(whole | {"null_counts": [null.get(name)]}))
-    frame = pd.concat([f.astype({"feature": "Int32"}) for f in parts], ignore_index=True)
-    return frame.sort_values(["affinity", "feature"], na_position="first")
-
-
 def _sample(p: Patterns, params: Params) -> np.ndarray:
     """Columns of the dendrograms: all when few, else random or the most frequent."""
     n = np.diff(p.acts.indptr)
@@ -179,56 +178,15 @@ def _sample(p: Patterns, params: Params) -> np.ndarray:
     return np.sort(np.random.default_rng([params.seed, 41]).permutation(len(n))[: params.n_dendrogram])
 
 
-def _kernel(p: Patterns, sample: np.ndarray, params: Params) -> pd.DataFrame:
-    """Eigenvalues of the Jaccard kernel of a sample, and how far its first k coordinates are from being exact."""
-    if len(sample) > params.n_kernel:
-        sample = np.sort(np.random.default_rng([params.seed, 42]).permutation(sample)[: params.n_kernel])
-    factor = jaccard_factor(p.binary, sample)
-    twin = jaccard_factor(
-        shuffle_columns(p.binary[:, sample], np.random.default_rng([params.seed, 43])), np.arange(len(sample))
-    )
-    at = np.arange(len(sample))
-    said = {0, 1, 3, 7, 15, 31, 63, 127, 255, len(sample) - 1}
-    errors = [kernel_error(factor, int(i) + 1) if i in said else np.nan for i in at]
-    return pd.DataFrame({"component": at, "eigenvalue": factor.values, "eigenvalue_null": twin.values, "error": errors})
-
-
-def _orders(
-    p: Patterns, sample: np.ndarray, coefficients: np.ndarray, decoder: np.ndarray | None
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Order of the leaves and merges of the sample by every affinity."""
-
-    def cosines(rows: np.ndarray) -> np.ndarray:
-        unit = rows[sample] / np.maximum(np.linalg.norm(rows[sample], axis=1, keepdims=True), 1e-300)
-        return unit @ unit.T
-
-    blocks = {name: affinity_block(p.binary, sample, sample, name) for name in RANKED}
-    blocks["c_cosine"] = cosines(coefficients)
-    if decoder is not None:
-        blocks["decoder_cosine"] = cosines(decoder.astype(np.float64))
-    orders, trees = [], []
-    for name, block in blocks.items():
-        tree, leaves = dendrogram(block)
-        orders.append(
-            pd.DataFrame({"affinity": name, "place": np.arange(len(leaves)), "feature": p.features[sample[leaves]]})
-        )
-        trees.append(
-            pd.DataFrame(tree, columns=["left", "right", "height", "size"])
-            .astype({"left": int, "right": int, "size": int})
-            .assign(affinity=name, merge=np.arange(len(tree)))
-        )
-    return pd.concat(orders), pd.concat(trees)
-
-
 ANALYSIS = Analysis(
     key="feature_distances",
     title="Distances",
     question="Which features fire together, and do their directions and coefficients agree?",
     method="Jaccard, Dice, overlap, phi from co-firing counts; cosines of decoder rows and of columns of C",
-    null="shuffled columns",
-    version=1,
+    null="shuffled columns; random decoder rows of the same covariance",
+    version=2,
     params=Params,
-    tables=(UNITS, DISTANCE_NEIGHBOURS, DISTANCE_HISTOGRAMS, KERNEL, ORDER, DENDROGRAM),
+    tables=(UNITS, DISTANCE_NEIGHBOURS, DISTANCE_HISTOGRAMS, COEFFICIENTS, CLUSTERS, KERNEL, ORDER, DENDROGRAM),
     inputs=("activations", "contexts", "vocabulary", "features"),
     compute=compute,
     summary=summarise,

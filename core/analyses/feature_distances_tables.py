@@ -49,17 +49,31 @@ DISTANCE_NEIGHBOURS = TableSpec(
 )
 DISTANCE_HISTOGRAMS = TableSpec(
     "distance_histograms",
-    "how all pairs lie: 20 equal bins per feature and affinity",
+    "how all pairs lie: 20 equal bins per feature and affinity; by chance: columns shuffled, or for decoder_cosine "
+    "Gaussian rows with the mean and covariance of the real directions",
     (
         Column("feature", _i32, "", "SAE unit; null: all pairs, each counted from both sides"),
         Column("affinity", _text, "", AFFINITY),
         Column("lo", _f64, "", "left edge of the first bin"),
         Column("hi", _f64, "", "right edge of the last"),
         Column("counts", pa.list_(_i64), "pairs", "with every other feature"),
-        Column("null_counts", pa.list_(_i64), "pairs", "the same of shuffled columns; all pairs by co-firing only"),
+        Column(
+            "null_counts", pa.list_(_i64), "pairs", "all pairs by chance, to be read as shares; null: of one feature"
+        ),
     ),
     sort=("affinity", "feature"),
     row_group_size=2_048,
+)
+CLUSTERS = TableSpec(
+    "clusters",
+    "features in clusters by cosine in C, for choosing few that stand for all; those without length in C are in none",
+    (
+        Column("cluster", _i32, "", "0-based; near numbers: medoids near each other in a dendrogram"),
+        Column("feature", _i32, "", "SAE unit"),
+        Column("medoid", _i32, "", "the member with the highest mean cosine to the cluster: it stands for all of it"),
+        Column("cosine", _f32, "-1..1", "of the feature's column of C with the cluster's mean direction"),
+    ),
+    sort=("cluster", "feature"),
 )
 KERNEL = TableSpec(
     "kernel",
@@ -71,6 +85,16 @@ KERNEL = TableSpec(
         Column("error", _f64, "", "largest gap of squared distances of coordinates up to here to 2 (1 - J); some rows"),
     ),
     sort=("component",),
+)
+COEFFICIENTS = TableSpec(
+    "coefficients",
+    "the columns of C that were compared, so that any pair's cosine and distance in C can be told",
+    (
+        Column("feature", _i32, "", "SAE unit"),
+        Column("coefficients", pa.list_(_f32), "units of A", "one per component, largest singular value first"),
+    ),
+    sort=("feature",),
+    row_group_size=2_048,
 )
 ORDER = TableSpec(
     "order",

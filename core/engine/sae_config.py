@@ -54,6 +54,7 @@ def sae_info_from(recipe: SAERecipe, config: dict[str, Any], stated: Stated | No
         neuronpedia_id=(stated.neuronpedia_id if stated else None) or metadata.get("neuronpedia_id"),
         release=recipe.release,
         sae_id=recipe.id,
+        hub=f"{stated.repo_id}/{stated.folder}" if stated else None,
         stated_l0=_stated_l0(config, stated),
         stated_explained_variance=stated.explained_variance if stated else None,
     )

@@ -1,11 +1,14 @@
 """Co-firing of all pairs of features in one pass: nearest features and histograms, without the matrix of all pairs.
 
-Work is the sum of squared row sizes; memory one row of counters and what comes back.
+Scattering costs the sum of squared row sizes and is cheap; looking at every counter is what takes time. So a float32
+pass over all of them marks the few that could be among the nearest or lie outside the bin that nearly all pairs share,
+and only these are computed exactly. Memory: the matrix once more by rows, one row of counters, and what comes back.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -13,7 +16,9 @@ from scipy import sparse
 
 RANKED = ("jaccard", "overlap", "phi")
 N_BINS = 20
-FEW_COLUMNS = 1_536  # counts of all pairs at once: 19 MB
+HALF = N_BINS // 2  # the bin of phi = 0
+CHUNK = 512  # counters looked at with one set of thresholds
+SLACK = 1e-5  # of what float32 may get wrong, far more than it does
 
 
 @dataclass(frozen=True)
@@ -28,60 +33,140 @@ class CofiringPass:
 
 def cofiring_pass(binary: sparse.spmatrix, k: int = 20) -> CofiringPass:
     """One pass over co-firing counts; ``binary`` is ``(n_units, n_features)``, stored where a feature fires."""
-    csc, csr = sparse.csc_matrix(binary), sparse.csr_matrix(binary)
-    n = csc.shape[1]
-    index, histograms = np.full((3, n, k), -1, np.int32), np.zeros((3, n, N_BINS), np.int32)
+    csc = sparse.csc_matrix(binary)
+    n_units, n = csc.shape
     counts = np.diff(csc.indptr).astype(np.int64)
-    _pass(csc.indptr, csc.indices, csr.indptr, csr.indices, counts, csc.shape[0], index, histograms)
+    row_ptr = np.concatenate([[0], np.cumsum(np.bincount(csc.indices, minlength=n_units))])
+    row_columns = np.empty(csc.nnz, _unsigned(n - 1))
+    _by_rows(csc.indptr, csc.indices, row_ptr[:-1].copy(), row_columns)
+    most_shared = int(np.sort(counts)[-2:][0]) if n else 0
+    both = np.zeros(-(-n // 8) * 8, _unsigned(most_shared))  # small counters stay in the nearest cache
+    index, histograms = np.full((3, n, k), -1, np.int32), np.zeros((3, n, N_BINS), np.int32)
+    _pass(csc.indptr, csc.indices, row_ptr, row_columns, counts, n_units, both, index, histograms)
     return CofiringPass(index, histograms)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _pass(col_ptr, col_rows, row_ptr, row_cols, counts, n_units, index, histograms):  # type: ignore[no-untyped-def]
-    n, k = len(counts), index.shape[2]
-    both, value = np.zeros(n, np.int32), np.empty((3, k))
-    share = counts / np.float64(n_units)
-    inverse = 1.0 / np.maximum(counts, 1)
-    odds, spread = np.zeros(n), np.zeros(n)  # phi of a pair that never co-fires is -odds_i odds_j
-    for j in range(n):
-        if 0 < counts[j] < n_units:
-            odds[j] = np.sqrt(share[j] / (1 - share[j]))
-            spread[j] = 1 / np.sqrt(share[j] * (1 - share[j]))
-    for i in range(n):
-        for r in range(col_ptr[i], col_ptr[i + 1]):
-            row = col_rows[r]
-            for c in range(row_ptr[row], row_ptr[row + 1]):
-                both[row_cols[c]] += 1
-        both[i] = 0
-        value[:] = -2.0
-        n_never = 0
-        for j in range(n):  # ascending, so that of equals the lower number comes first
-            if both[j] == 0:
-                n_never += 1
-                histograms[2, i, int((1 - odds[i] * odds[j]) * (N_BINS // 2))] += 1
-                continue
-            shared = np.float64(both[j])
-            both[j] = 0
-            found = shared / (counts[i] + counts[j] - shared)
-            histograms[0, i, min(N_BINS - 1, int(found * N_BINS))] += 1
-            if found > value[0, k - 1]:
-                _insert(value[0], index[0, i], found, j)
-            found = shared * max(inverse[i], inverse[j])
-            histograms[1, i, min(N_BINS - 1, int(found * N_BINS))] += 1
-            if found > value[1, k - 1]:
-                _insert(value[1], index[1, i], found, j)
-            found = (shared / n_units - share[i] * share[j]) * spread[i] * spread[j]
-            histograms[2, i, min(N_BINS - 1, max(0, int((found + 1) * (N_BINS // 2))))] += 1
-            if found > value[2, k - 1]:
-                _insert(value[2], index[2, i], found, j)
-        histograms[0, i, 0] += n_never - 1
-        histograms[1, i, 0] += n_never - 1
-        histograms[2, i, int((1 - odds[i] * odds[i]) * (N_BINS // 2))] -= 1  # its own
+def _unsigned(largest: int) -> type[np.unsignedinteger[Any]]:
+    return np.uint16 if largest < 2**16 else np.uint32
 
 
 @njit(cache=True, nogil=True)
-def _insert(value, index, new, j):  # type: ignore[no-untyped-def]
-    """Keep the best in order; equal ones by lower number."""
+def _by_rows(col_ptr, col_rows, place, out):  # type: ignore[no-untyped-def]
+    """The columns of every row; ``place`` is where each row begins, and is moved on."""
+    for j in range(len(col_ptr) - 1):
+        for r in range(col_ptr[j], col_ptr[j + 1]):
+            out[place[col_rows[r]]] = j
+            place[col_rows[r]] += 1
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _pass(col_ptr, col_rows, row_ptr, row_columns, counts, n_units, both, index, histograms):  # type: ignore[no-untyped-def]
+    n, size, k = len(counts), len(both), index.shape[2]
+    odds, spread, number = np.zeros(size), np.zeros(size), np.ones(size, np.float32)
+    number[:n] = counts
+    for j in range(n):
+        if 0 < counts[j] < n_units:  # phi of a pair is n_both spread_i spread_j - odds_i odds_j
+            share = counts[j] / n_units
+            odds[j], spread[j] = np.sqrt(share / (1 - share)), 1 / np.sqrt(share * (1 - share) * n_units)
+    rough_odds, rough_spread, sorted_odds = odds.astype(np.float32), spread.astype(np.float32), np.sort(odds[:n])
+    value, notable = np.empty((3, k)), np.zeros(CHUNK, np.uint8)
+    for i in range(n):
+        _count(col_ptr[i], col_ptr[i + 1], col_rows, row_ptr, row_columns, both)
+        both[i] = 0
+        value[:] = -2.0
+        bins, nearest = histograms[:, i], index[:, i]
+        _as_if_apart(odds[i], sorted_odds, bins[2])
+        for lo in range(0, size, CHUNK):  # ascending, so that of equals the lower number comes first
+            hi = min(size, lo + CHUNK)
+            bins[2, HALF] += _mark(
+                both[lo:hi], number[lo:hi], rough_odds[lo:hi], rough_spread[lo:hi],
+                number[i], rough_odds[i], rough_spread[i], value[:, k - 1], notable[: hi - lo],
+            )  # fmt: skip
+            _settle(i, lo, hi, notable, both, counts, odds, spread, value, nearest, bins)
+        both[:] = 0
+        for m in range(2):
+            bins[m, 0] += n - 1 - bins[m].sum()
+        bins[2, HALF - 1] += n - 1 - bins[2].sum()  # those that _mark found in the bin above
+
+
+@njit(cache=True, nogil=True)
+def _count(first, last, col_rows, row_ptr, row_columns, both):  # type: ignore[no-untyped-def]
+    """Add up who else fires in the rows of one column; unsigned places, since numba tests others for being negative."""
+    for r in range(np.uint64(first), np.uint64(last)):
+        row = np.uint64(col_rows[r])
+        for c in range(np.uint64(row_ptr[row]), np.uint64(row_ptr[row + np.uint64(1)])):
+            both[np.uint64(row_columns[c])] += 1
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _settle(i, lo, hi, notable, both, counts, odds, spread, value, nearest, bins):  # type: ignore[no-untyped-def]
+    """The marked pairs exactly: into the lists of the nearest, and out of the bins they were taken to be in."""
+    eights, last = notable.view(np.uint64), value.shape[1] - 1
+    for e in range((hi - lo) // 8):
+        if eights[e] == 0:
+            continue
+        for j in range(lo + 8 * e, lo + 8 * e + 8):
+            if not notable[j - lo] or both[j] == 0:
+                continue
+            shared, apart = np.float64(both[j]), odds[i] * odds[j]
+            found = shared / (counts[i] + counts[j] - shared)
+            bins[0, min(N_BINS - 1, int(found * N_BINS))] += 1
+            if found > value[0, last]:  # insert would see it too, for the price of a call
+                insert(value[0], nearest[0], found, j)
+            found = shared / min(counts[i], counts[j])
+            bins[1, min(N_BINS - 1, int(found * N_BINS))] += 1
+            if found > value[1, last]:
+                insert(value[1], nearest[1], found, j)
+            found = shared * (spread[i] * spread[j]) - apart
+            bins[2, _phi_bin(-apart)] -= 1
+            bins[2, _phi_bin(found)] += 1
+            if found > value[2, last]:
+                insert(value[2], nearest[2], found, j)
+
+
+@njit(cache=True, nogil=True)
+def _phi_bin(phi):  # type: ignore[no-untyped-def]
+    return min(N_BINS - 1, max(0, int((phi + 1) * HALF)))
+
+
+@njit(cache=True, nogil=True)
+def _as_if_apart(odds, sorted_odds, out):  # type: ignore[no-untyped-def]
+    """Bins of phi if the feature never fired with another: nearly all pairs are in the one below 0."""
+    n = len(sorted_odds)
+    n_zero = n if odds == 0 else np.searchsorted(sorted_odds, 0.0, side="right")
+    out[HALF - 1], out[HALF] = n - n_zero, n_zero
+    j = n - 1
+    while j >= 0 and odds * sorted_odds[j] > (1 - 1e-3) / HALF:
+        out[HALF - 1] -= 1
+        out[_phi_bin(-odds * sorted_odds[j])] += 1
+        j -= 1
+    out[_phi_bin(-odds * odds)] -= 1  # its own
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _mark(both, number, odds, spread, n_i, odds_i, spread_i, least, out):  # type: ignore[no-untyped-def]
+    """Mark pairs near enough, or in an unusual bin; how many of the others have a phi above 0. All in float32.
+
+    Written without branches, so that compilers work on several counters at once.
+    """
+    one = np.float32(1)
+    times = one + one / np.float32(max(0.0, min(least[0], 1 / N_BINS) * (1 - SLACK)))
+    share = np.float32(max(0.0, min(least[1], 1 / N_BINS) * (1 - SLACK)))
+    phi, far = np.float32(min(least[2], 1 / HALF) - SLACK), np.float32((1 - 1e-3) / HALF)
+    of_own, above = share * n_i, np.int32(0)
+    for j in range(len(both)):
+        c, apart = np.float32(both[j]), odds_i * odds[j]
+        found, unsure = c * (spread_i * spread[j]) - apart, np.float32(SLACK) * apart
+        marked = (c * times > n_i + number[j]) | (c > of_own) | (c > share * number[j])
+        marked |= (found > phi) | (apart > far) | ((found <= unsure) & (found >= -unsure))
+        out[j] = marked
+        above += np.int32((found > unsure) & (not marked))
+    return above
+
+
+@njit(cache=True, nogil=True)
+def insert(value, index, new, j):  # type: ignore[no-untyped-def]
+    """Keep the best in order, in place; equal ones by lower number."""
     k = len(value)
     if new < value[k - 1] or (new == value[k - 1] and j > index[k - 1] >= 0):
         return
@@ -90,82 +175,3 @@ def _insert(value, index, new, j):  # type: ignore[no-untyped-def]
         value[at], index[at] = value[at - 1], index[at - 1]
         at -= 1
     value[at], index[at] = new, j
-
-
-def pair_counts(binary: sparse.spmatrix, pairs: np.ndarray) -> np.ndarray:
-    """Units where both columns of each pair ``[n_pairs, 2]`` fire, int64."""
-    csc = sparse.csc_matrix(binary)
-    csc.sort_indices()
-    ones = np.ones(csc.nnz)
-    if csc.shape[1] <= FEW_COLUMNS:
-        of_all = sparse.csc_matrix((ones, csc.indices, csc.indptr), shape=csc.shape)
-        return np.rint((of_all.T @ of_all).toarray()[pairs[:, 0], pairs[:, 1]]).astype(np.int64)
-    return pair_dots(csc.indptr, csc.indices, ones, np.ascontiguousarray(pairs)).astype(np.int64)
-
-
-@njit(cache=True, nogil=True)
-def pair_dots(ptr, rows, data, pairs):  # type: ignore[no-untyped-def]
-    """Inner product of each pair of columns of a CSC matrix with sorted rows."""
-    out = np.zeros(len(pairs))
-    for p in range(len(pairs)):
-        a, a_end = ptr[pairs[p, 0]], ptr[pairs[p, 0] + 1]
-        b, b_end = ptr[pairs[p, 1]], ptr[pairs[p, 1] + 1]
-        while a < a_end and b < b_end:
-            if rows[a] == rows[b]:
-                out[p] += data[a] * data[b]
-                a += 1
-                b += 1
-            elif rows[a] < rows[b]:
-                a += 1
-            else:
-                b += 1
-    return out
-
-
-@dataclass(frozen=True)
-class DenseNeighbours:
-    """``index [n, k]`` int32 nearest rows, -1 where fewer; ``histograms [n, 20]`` int32 over all other rows."""
-
-    index: np.ndarray
-    histograms: np.ndarray
-    lo: float
-    hi: float
-
-
-def dense_neighbours(vectors: np.ndarray, by: str, k: int = 20, block: int = 512) -> DenseNeighbours:
-    """Nearest rows of ``vectors [n, d]`` by ``cosine`` or ``euclid`` in blocks; rows of length 0 have no cosine.
-
-    Histograms: cosine -1..1; euclid 0 to twice the longest row.
-    """
-    v = np.ascontiguousarray(vectors, np.float32)
-    length = np.linalg.norm(v.astype(np.float64), axis=1)
-    usable = length > 0 if by == "cosine" else np.ones(len(v), bool)
-    lo, hi = (-1.0, 1.0) if by == "cosine" else (0.0, float(2 * length.max(initial=0)) or 1.0)
-    if by == "cosine":
-        v = (v / np.where(length > 0, length, 1)[:, None]).astype(np.float32)
-    squares = (v.astype(np.float64) ** 2).sum(1).astype(np.float32)
-    index, histograms = np.full((len(v), k), -1, np.int32), np.zeros((len(v), N_BINS), np.int32)
-    for start in range(0, len(v), block):
-        values = v[start : start + block] @ v.T
-        if by == "euclid":
-            gap = squares[start : start + block, None] + squares[None, :] - 2 * values
-            values = np.sqrt(np.maximum(gap, 0))
-        sign = 1.0 if by == "cosine" else -1.0
-        stop = start + len(values)
-        _dense(values, start, usable, sign, lo, hi, index[start:stop], histograms[start:stop])
-    return DenseNeighbours(index, histograms, lo, hi)
-
-
-@njit(cache=True, nogil=True)
-def _dense(values, start, usable, sign, lo, hi, index, histograms):  # type: ignore[no-untyped-def]
-    best = np.empty(index.shape[1])
-    for i in range(len(values)):
-        if not usable[start + i]:
-            continue
-        best[:] = -np.inf
-        for j in range(values.shape[1]):
-            if j == start + i or not usable[j]:
-                continue
-            x = float(values[i, j])
-            histograms[i, min(N_BINS - 1, max(0, int((x - lo) / (hi - lo) * N_BINS)))] += 1
-            _insert(best, index[i], sign * x, j)

@@ -14,8 +14,8 @@ from numba import njit
 from scipy import sparse
 from scipy.stats import rankdata
 
-from core.maths.cofiring import pair_counts, pair_dots
 from core.maths.deflated import Deflated
+from core.maths.pair_counts import pair_counts, pair_dots
 from core.maths.svd import DENSE_COLUMNS
 
 LEAST_EXPECTED = 1.0

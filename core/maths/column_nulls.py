@@ -51,6 +51,21 @@ def _shuffle(ptr, rows, labels, order, start, seed):  # type: ignore[no-untyped-
             used[labels[rows[r]]] = 0
 
 
+def random_directions(rows: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+    """``n`` Gaussian vectors with the mean and the covariance of the directions of ``rows [m, d]``, lengths aside.
+
+    What cosines between rows would be if the rows shared nothing but the directions that all of them prefer.
+    """
+    length = np.linalg.norm(rows.astype(np.float64), axis=1)
+    unit = rows[length > 0] / length[length > 0, None]
+    if not len(unit):
+        return np.zeros((n, rows.shape[1]))
+    mean, d = unit.mean(0), rows.shape[1]
+    covariance = unit.T @ unit / len(unit) - np.outer(mean, mean)
+    root = np.linalg.cholesky(covariance + 1e-9 * np.eye(d))  # fewer rows than dimensions leave some at 0
+    return mean + rng.normal(size=(n, d)) @ root.T
+
+
 def shift_columns(matrix: sparse.spmatrix, document: np.ndarray, rng: np.random.Generator) -> sparse.csc_matrix:
     """Every column shifted around, inside each document by its own random step: runs of firings stay runs.
 

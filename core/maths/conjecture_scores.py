@@ -10,10 +10,10 @@ from scipy import sparse
 
 from core.errors import InputError
 from core.maths.affinities import jaccard
-from core.maths.cofiring import pair_counts
 from core.maths.cofiring_excess import full_rank_similarity, pair_similarity
 from core.maths.deflated import Deflated
 from core.maths.jaccard_kernel import jaccard_factor
+from core.maths.pair_counts import pair_counts
 from core.maths.scaling import scale_acts
 from core.maths.svd import RANK_TOLERANCE, singular_values, truncated_svd
 

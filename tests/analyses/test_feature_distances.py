@@ -57,6 +57,30 @@ def test_histograms_count_all_pairs_beside_shuffled_ones(result: Result) -> None
     assert (table[table["feature"].notna()]["counts"].map(np.sum) == n - 1).all()
 
 
+@pytest.mark.parametrize("affinity", ["c_cosine", "c_euclid"])
+def test_columns_of_c_lie_otherwise_than_shuffled_ones_only_where_topics_are_planted(
+    affinity: str, tmp_path: Path, result: Result
+) -> None:
+    null = run_analysis(topic_run(tmp_path, structured=False), ANALYSIS, {"decoder": False})
+    apart = []
+    for found in (result, null):
+        row = found.table("distance_histograms").query("affinity == @affinity and feature.isna()").iloc[0]
+        assert np.sum(row["counts"]) == np.sum(row["null_counts"])
+        apart.append(np.abs(row["counts"] - row["null_counts"]).sum() / 2 / np.sum(row["counts"]))
+    assert apart[0] > 0.2
+    assert apart[1] < 0.1
+
+
+def test_clusters_are_the_planted_topics_and_a_medoid_is_a_member(run: Run, result: Result) -> None:
+    table = run_analysis(run, ANALYSIS, {"decoder": False, "k": 4, "n_clusters": N_TOPICS}).table("clusters")
+    assert table["cluster"].nunique() == N_TOPICS
+    for _, members in table.groupby("cluster"):
+        assert members["feature"].mod(N_TOPICS).nunique() == 1
+        assert members["medoid"].nunique() == 1
+        assert members["medoid"].iloc[0] in set(members["feature"])
+    assert result.table("clusters")["cluster"].nunique() == result.table("units")["n_features"].item() // 4
+
+
 def test_the_dendrogram_puts_topics_together_and_the_kernel_is_exact_at_full_rank(result: Result) -> None:
     order = result.table("order").query("affinity == 'phi'").sort_values("place")["feature"].to_numpy()
     assert (np.diff(order % N_TOPICS) != 0).sum() == N_TOPICS - 1
@@ -82,7 +106,7 @@ def test_the_same_question_gives_the_same_tables(run: Run) -> None:
         assert table.equals(first[spec]), spec.name
 
 
-@pytest.mark.parametrize("values", [{"n_kernel": 5_000}, {"n_dendrogram": 1}, {"k": 0}])
+@pytest.mark.parametrize("values", [{"n_kernel": 5_000}, {"n_dendrogram": 1}, {"n_clusters": 0}, {"k": 0}])
 def test_samples_out_of_bounds_are_refused(run: Run, values: dict) -> None:
     with pytest.raises(InputError, match="out of bounds"):
         run_analysis(run, ANALYSIS, values | {"decoder": False})

@@ -1,7 +1,7 @@
 import numpy as np
 from scipy import sparse
 
-from core.maths.column_nulls import shift_columns, shuffle_columns
+from core.maths.column_nulls import random_directions, shift_columns, shuffle_columns
 from tests.maths.pattern_worlds import random_acts
 
 
@@ -44,3 +44,19 @@ def test_shifted_columns_stay_in_their_document_and_keep_their_runs() -> None:
             np.testing.assert_array_equal(np.roll(inside, -start)[: len(run)], run)
         assert not shifted[document == 1, j].any()
     assert len({tuple(c) for c in shifted.T}) > 20
+
+
+def test_random_directions_prefer_what_the_real_ones_prefer() -> None:
+    rng = np.random.default_rng(0)
+    rows = (rng.normal(size=(500, 6)) * [5, 2, 1, 1, 0.5, 0.1] + [3, 0, 0, 0, 0, 0]) * rng.lognormal(size=(500, 1))
+    unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    drawn = random_directions(np.vstack([rows, np.zeros(6)]), 100_000, rng)
+    np.testing.assert_allclose(drawn.mean(0), unit.mean(0), atol=0.02)
+    np.testing.assert_allclose(np.cov(drawn.T), np.cov(unit.T), atol=0.02)
+    assert not np.array_equal(drawn[:6], rows[:6])
+
+
+def test_fewer_rows_than_dimensions_have_random_directions_too() -> None:
+    rows = np.random.default_rng(0).normal(size=(3, 8))
+    assert np.isfinite(random_directions(rows, 5, np.random.default_rng(1))).all()
+    assert not random_directions(np.zeros((2, 4)), 5, np.random.default_rng(1)).any()

@@ -3,13 +3,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
+from scipy.sparse.linalg import svds
 
 from core.errors import InputError
 from core.maths import svd as module
 from core.maths.deflated import Deflated, squared_gram_norm
 from core.maths.scaling import scale_acts
 from core.maths.svd import singular_values, truncated_svd
-from tests.maths.pattern_worlds import random_acts
+from tests.maths.pattern_worlds import random_acts, topics_world
 
 
 @pytest.fixture(params=["lapack", "arpack"])
@@ -115,3 +116,60 @@ def test_a_deflated_matrix_is_what_its_dense_form_is(seed: int, n: int, m: int) 
     np.testing.assert_allclose(a.column_squares(), (dense**2).sum(0), atol=1e-10)
     np.testing.assert_allclose(dense.mean(0), 0, atol=1e-10)
     assert squared_gram_norm(a, 2) == pytest.approx((np.linalg.svd(dense)[1] ** 4).sum(), abs=1e-9)
+
+
+# --- block Lanczos -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def by_blocks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Nothing is formed, and ARPACK is not there; grows by one with every pass over the rows."""
+    passes: list[int] = []
+    monkeypatch.setattr(module, "DENSE_COLUMNS", 0)
+    monkeypatch.setattr(module, "_arpack", lambda *_: pytest.fail("ARPACK was asked"))
+    plain = Deflated.gram_dot
+    monkeypatch.setattr(Deflated, "gram_dot", lambda a, x, d=np.float64: (passes.append(1), plain(a, x, d))[1])
+    return passes
+
+
+@pytest.mark.parametrize("scale", ["raw", "unit", "phi"])
+def test_block_lanczos_equals_arpack_of_scipy(by_blocks: list[int], scale: str) -> None:
+    a = scale_acts(topics_world(n_rows=3_000)[0], scale)
+    s = np.sort(svds(a.dense(), 20, return_singular_vectors=False, random_state=0))[::-1]
+    found = truncated_svd(a, 20)
+    np.testing.assert_allclose(found.s, s, rtol=1e-5)
+    assert found.residual < module.MAX_RESIDUAL
+    np.testing.assert_allclose(found.u.T @ found.u, np.eye(20), atol=1e-4)
+    np.testing.assert_allclose(found.v.T @ found.v, np.eye(20), atol=1e-10)
+    assert by_blocks
+    np.testing.assert_allclose(singular_values(a, 20), s, rtol=1e-8)
+    np.testing.assert_allclose(singular_values(a, 20, tol=1e-4), s, rtol=1e-3)
+
+
+def test_sums_do_not_depend_on_the_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    a, x = scale_acts(random_acts(5), "unit"), np.random.default_rng(0).normal(size=(30, 16))
+    found = []
+    for n_threads in ("1", "3"):
+        monkeypatch.setenv("OMP_NUM_THREADS", n_threads)
+        found.append(a.gram_dot(x, np.float32))
+    np.testing.assert_array_equal(found[0], found[1])
+    np.testing.assert_allclose(found[0], a.dense().T @ a.dense() @ x, rtol=1e-4, atol=1e-5)
+
+
+def test_a_spectrum_too_steep_for_float32_is_left_to_arpack(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "DENSE_COLUMNS", 0)
+    rng = np.random.default_rng(0)
+    u, v = (np.linalg.qr(rng.normal(size=(n, 60)))[0] for n in (200, 150))
+    s = 10.0 ** -np.linspace(0, 5, 60)
+    found = truncated_svd(Deflated.plain(sparse.csr_matrix((u * s) @ v.T)), 50)
+    np.testing.assert_allclose(found.s, s[:50], rtol=1e-3)
+    assert found.residual < module.MAX_RESIDUAL
+
+
+def test_more_components_than_a_matrix_has_are_refused_without_forming_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "DENSE_COLUMNS", 0)
+    rng = np.random.default_rng(0)
+    low = Deflated.plain(sparse.csr_matrix(rng.normal(size=(300, 6)) @ rng.normal(size=(6, 200))))
+    with pytest.raises(InputError, match="rank 6"):
+        truncated_svd(low, 20)
+    assert (singular_values(low, 9)[6:] < 1e-5 * singular_values(low, 1)[0]).all()
