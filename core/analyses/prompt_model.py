@@ -1,7 +1,7 @@
 """``PromptModel``: what the prompt lab needs of a model and its SAE, as plain values.
 
-``core.engine.prompt_model`` is the run's own model and SAE; one contract suite runs against it and against the fake that
-tests use. A prompt is any text or conversation; nothing of it is part of the run.
+``core.engine.prompt_model`` is the run's own model and SAE; one contract suite runs against it and against the fake
+that tests use. A prompt is any text or conversation; nothing of it is part of the run.
 """
 
 from __future__ import annotations
@@ -111,8 +111,8 @@ class Decoded:
 class Continuation:
     """What the model goes on with after a prompt. ``strength`` multiplies the direction (0: unsteered).
 
-    ``log_probs`` are those of its tokens as it was written (steered), ``plain_log_probs`` what the model untouched gives
-    the same tokens; nats, ``[n_tokens]`` float32.
+    ``log_probs`` are those of its tokens as it was written (steered), ``plain_log_probs`` what the model untouched
+    gives the same tokens; nats, ``[n_tokens]`` float32.
     """
 
     kind: Literal["unsteered", "steered", "random"]

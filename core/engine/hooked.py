@@ -15,13 +15,16 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 from transformer_lens.hook_points import HookPoint
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from core.errors import InputError, NotFoundError, did_you_mean
 from core.types import ModelInfo
 
 LAYER = re.compile(r"\.(\d+)(?=\.|$)")
 """The layer number in a hook's name."""
+
+Call = Callable[[Tensor], Tensor]
+"""``tokens [b, p]`` -> logits ``[b, p, vocabulary]``."""
 
 
 class _Stop(Exception):
@@ -32,24 +35,30 @@ class LoadedModel:
     """A model that runs up to the SAE's hook. ``tokenizer`` is the Hugging Face tokenizer, as its files define it.
 
     ``call`` maps ``tokens [b, p]`` to logits ``[b, p, vocabulary]``; ``points`` holds every hook by every name it
-    goes by; ``width`` is d_in of the SAE. Raises NotFoundError for an unknown hook, InputError for one that never
-    runs or has another width.
+    goes by; ``width`` is d_in of the SAE; ``net`` is the module that holds all others; ``begin(n)`` gives a ``call``
+    for ``n`` texts that are read on piece by piece. Raises NotFoundError for an unknown hook, InputError for one that
+    never runs or has another width.
     """
 
     def __init__(
         self,
-        call: Callable[[Tensor], Tensor],
+        call: Call,
         points: dict[str, nn.Module],
         tokenizer: PreTrainedTokenizerBase,
         facts: dict[str, Any],
         hook_name: str,
         width: int,
+        net: nn.Module | None = None,
+        begin: Callable[[int], Call] | None = None,
     ) -> None:
         self.tokenizer = tokenizer
         self.hook_name = hook_name
+        self.net = net
+        self._begin = begin
         self._call, self._points, self._width = call, points, width
         self._device = torch.device(facts["device"])
         self._kin: list[str] | None = None
+        self._pieces_work: bool | None = None
         point = self._point(hook_name)
         self.info = ModelInfo(**facts, hook_name=(isinstance(point, HookPoint) and point.name) or hook_name)
         self._require_width()
@@ -112,21 +121,65 @@ class LoadedModel:
         hook's value ``[b, p, d_in]`` to what the model goes on with.
         """
         tokens, mask = tokens.to(self._device), mask.to(self._device)
-
-        def put(module: nn.Module, args: Any, output: Any) -> Any:
-            old = _tensor(output)
-            if edit is None or old is None:
-                return None
-            new = edit(_joined(old)).reshape(old.shape).to(old.dtype)
-            return (new, *output[1:]) if isinstance(output, tuple) else new
-
-        with _removed([self._point(self.hook_name).register_forward_hook(put)]):
-            logits = self._call(tokens)
+        logits = self.logits(tokens, edit)
         losses = nn.functional.cross_entropy(
             logits[:, :-1].float().flatten(0, 1), tokens[:, 1:].flatten(), reduction="none"
         )
         targets = mask[:, 1:].flatten()
         return float(losses[targets].cpu().double().sum()), int(targets.sum())
+
+    @torch.inference_mode()
+    def logits(
+        self,
+        tokens: Tensor,
+        edit: Callable[[Tensor], Tensor] | None = None,
+        last: int | None = None,
+        call: Call | None = None,
+    ) -> Tensor:
+        """``tokens [b, p]`` -> logits ``[b, p, vocabulary]`` in the model's dtype; ``last``: of so many last positions.
+
+        ``edit`` maps the hook's value ``[b, p, d_in]`` to what the model goes on with. ``call``: one of ``begin``,
+        which knows the texts so far.
+        """
+        head = self.unembedding
+        with contextlib.ExitStack() as stack:
+            if edit is not None:
+                stack.callback(self._point(self.hook_name).register_forward_hook(_putting(edit)).remove)
+            if last is not None and head is not None:  # a vocabulary is wide: other positions are not worth their room
+                stack.callback(head.register_forward_pre_hook(lambda m, x: (x[0][:, -last:], *x[1:])).remove)
+            logits = (call or self._call)(tokens.to(self._device))
+        return logits if last is None else logits[:, -last:]
+
+    @torch.inference_mode()
+    def begin(self, n: int) -> Call | None:
+        """A ``call`` for ``n`` texts that remembers what it read; None where pieces do not add up to the whole."""
+        if self._pieces_work is None:
+            self._pieces_work = self._begin is not None and self._pieces_agree(self._begin)
+        return self._begin(n) if self._pieces_work and self._begin else None
+
+    def _pieces_agree(self, begin: Callable[[int], Call]) -> bool:
+        """Whether two pieces give the logits of the whole: caches differ from model to model."""
+        tokens = torch.arange(6, device=self._device).reshape(1, 6)
+        try:
+            call = begin(1)
+            parts = torch.cat([call(tokens[:, :4]), call(tokens[:, 4:])], 1).float()
+        except (TypeError, ValueError, RuntimeError, AttributeError, LookupError, NotImplementedError):
+            return False
+        whole = self._call(tokens).float()
+        return bool((parts - whole).abs().max() < 0.02 * whole.std())
+
+    @property
+    def hooks(self) -> tuple[str, ...]:
+        """Every hook by every name it goes by."""
+        return tuple(self._points)
+
+    @property
+    def unembedding(self) -> nn.Module | None:
+        """The module that makes logits of the normalised residual stream; None where the model names none."""
+        found = getattr(self.net, "unembed", None)
+        if found is None and isinstance(self.net, PreTrainedModel):
+            found = self.net.get_output_embeddings()
+        return found if isinstance(found, nn.Module) else None
 
     def _point(self, hook_name: str) -> nn.Module:
         point = self._points.get(hook_name) if hook_name else None
@@ -191,6 +244,19 @@ def _same_hook(hook_name: str, names: list[str]) -> list[str]:
     pattern = re.compile(rf"{re.escape(head)}(\d+){re.escape(tail)}")
     found = {int(m[1]): name for name in names if (m := pattern.fullmatch(name))}
     return [found[layer] for layer in sorted(found)]
+
+
+def _putting(edit: Callable[[Tensor], Tensor]) -> Callable[..., Any]:
+    """A forward hook that lets the model go on with ``edit`` of the value."""
+
+    def put(module: nn.Module, args: Any, output: Any) -> Any:
+        old = _tensor(output)
+        if old is None:
+            return None
+        new = edit(_joined(old)).reshape(old.shape).to(old.dtype)
+        return (new, *output[1:]) if isinstance(output, tuple) else new
+
+    return put
 
 
 def _tensor(output: Any) -> Tensor | None:

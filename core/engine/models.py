@@ -14,14 +14,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+import torch
+from torch import nn
 from transformer_lens import HookedTransformer
 from transformer_lens import loading_from_pretrained as lens
+from transformer_lens.cache.key_value_cache import TransformerLensKeyValueCache
 from transformer_lens.model_bridge import TransformerBridge
-from transformers import PretrainedConfig, PreTrainedModel
+from transformers import DynamicCache, PretrainedConfig, PreTrainedModel
 
 from core.engine.device import DTYPES
-from core.engine.hooked import LoadedModel, width_error
+from core.engine.hooked import Call, LoadedModel, width_error
 from core.engine.quiet import quiet
 from core.engine.weights import (
     empty_model,
@@ -53,8 +55,9 @@ PLACEMENT = ("device", "device_map", "n_devices", "dtype", "torch_dtype", "max_m
 FILES = ("revision",)
 """Which version of the model's files is meant; passed on."""
 
-Parts = tuple[Callable[[Tensor], Tensor], dict[str, nn.Module]]
-"""What a loader makes: the map from tokens to logits, and the hooks by name."""
+Parts = tuple[Call, dict[str, nn.Module], nn.Module, Callable[[int], Call]]
+"""What a loader makes: the map from tokens to logits, the hooks by name, the module that holds all others, and what
+begins texts that are read on piece by piece."""
 
 
 def choose_loader(info: SAEInfo) -> str:
@@ -81,8 +84,8 @@ def load_model(recipe: ModelRecipe, info: SAEInfo, device: str) -> LoadedModel:
     net = load_weights(recipe.name, recipe.dtype, files | attention)
     facts = _facts(recipe, info, config, sum(p.numel() for p in net.parameters()))
     facts |= {"device": device, "weights_sha256": weights_sha256(recipe.name, files)}
-    call, points = LOADERS[loader](net, recipe, info, device)
-    return LoadedModel(call, points, tokenizer, facts, info.hook_name, info.d_in)
+    call, points, whole, begin = LOADERS[loader](net, recipe, info, device)
+    return LoadedModel(call, points, tokenizer, facts, info.hook_name, info.d_in, whole, begin)
 
 
 def model_info(recipe: ModelRecipe, info: SAEInfo) -> ModelInfo:
@@ -105,7 +108,7 @@ def require_context_size(model: ModelInfo, n: int) -> None:
 
 def _plain(net: nn.Module, recipe: ModelRecipe, info: SAEInfo, device: str) -> Parts:
     net = net.to(device)
-    return lambda tokens: net(tokens, use_cache=False).logits, dict(net.named_modules())
+    return lambda tokens: net(tokens, use_cache=False).logits, dict(net.named_modules()), net, _remembering(net)
 
 
 def _bridged(net: nn.Module, recipe: ModelRecipe, info: SAEInfo, device: str) -> Parts:
@@ -119,7 +122,18 @@ def _bridged(net: nn.Module, recipe: ModelRecipe, info: SAEInfo, device: str) ->
             device=device,
             dtype=DTYPES[recipe.dtype],
         )
-        return lambda tokens: bridge(tokens, return_type="logits"), dict(bridge.hook_dict)
+        begin = _remembering(bridge.original_model)
+        return lambda tokens: bridge(tokens, return_type="logits"), dict(bridge.hook_dict), bridge, begin
+
+
+def _remembering(net: Any) -> Callable[[int], Call]:
+    """How a Hugging Face model begins texts that it reads on piece by piece."""
+
+    def begin(n: int) -> Call:
+        cache = DynamicCache(config=net.config)
+        return lambda tokens: net(tokens, past_key_values=cache, use_cache=True).logits
+
+    return begin
 
 
 def _processed(net: PreTrainedModel, recipe: ModelRecipe, info: SAEInfo, device: str) -> Parts:
@@ -145,7 +159,14 @@ def _processed(net: PreTrainedModel, recipe: ModelRecipe, info: SAEInfo, device:
         model = HookedTransformer(cfg, tokenizer=None, move_to_device=False)
         model.load_and_process_state_dict(state, **flags)
         model = model.eval().requires_grad_(False).to(device)
-    return lambda tokens: model(tokens, return_type="logits"), dict(model.hook_dict)
+
+    def begin(n: int) -> Call:
+        cache = TransformerLensKeyValueCache.init_cache(model.cfg, device, n)
+        return lambda tokens: model(
+            tokens, return_type="logits", past_kv_cache=cache, attention_mask=torch.ones_like(tokens)
+        )
+
+    return lambda tokens: model(tokens, return_type="logits"), dict(model.hook_dict), model, begin
 
 
 LOADERS: dict[str, Callable[[Any, ModelRecipe, SAEInfo, str], Parts]] = {
