@@ -90,11 +90,16 @@ def print_error(error: PrismError) -> None:
             err.print(Text(part))
 
 
+SHORT = 12
+"""Characters of a table's value that are never broken into lines."""
+
+
 def print_table(title: str, rows: Sequence[Mapping[Any, Any]]) -> None:
     """A small table on standard output; every value is plain text."""
     table = Table(title=Text(title), title_justify="left")
     for name in rows[0] if rows else []:
-        table.add_column(name, overflow="fold")
+        short = all(len(str(row[name])) <= SHORT for row in rows)  # numbers stay whole, long text gives way
+        table.add_column(name, overflow="fold", no_wrap=short, min_width=min(SHORT, len(name)) if short else SHORT)
     for row in rows:
         table.add_row(*(Text(str(v)) for v in row.values()))
     out.print(table)

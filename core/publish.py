@@ -42,8 +42,8 @@ def publish(store: Store, name: str) -> Run:
 def _carry_over(old: Run, new: Run) -> None:
     """Copy what people put beside the tables of a run into the one that will replace it.
 
-    Answers always; parts unless the new run has its own; lists and labels where both are of the same SAE. What an
-    attempt that was killed had copied is copied again.
+    Answers always; parts unless the new run has its own; lists, prompt sets and labels where both are of the same
+    SAE. What an attempt that was killed had copied is copied again.
     """
     try:
         was, now = (run.manifest["sae"].get("weights_sha256") for run in (old, new))
@@ -58,6 +58,7 @@ def _carry_over(old: Run, new: Run) -> None:
     labels = f"{LABELS.name}.parquet"
     if same:
         _copy(old.path / "lists", new.path / "lists")
+        _copy(old.path / "prompt_sets", new.path / "prompt_sets")
     if same and _copy(old.path / labels, new.path / labels):
         manifest = dict(new.manifest)
         manifest["tables"] = manifest["tables"] | {LABELS.name: table_entry(new.path / labels)}
