@@ -1,124 +1,44 @@
 """One worker thread and a bounded first-in-first-out queue of visitors' jobs. No streamlit.
 
 Whatever loads or runs a model goes through it: two visitors never compute at once, so memory stays what one job needs
-and nobody's answer is slowed by more than the jobs before it.
+and nobody's answer is slowed by more than the jobs before it. A visitor is a session: nothing else tells visitors apart
+without cookies or logins, so the limits keep one page from taking the model, not somebody who opens many.
 """
 
 from __future__ import annotations
 
-import logging
+import math
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Hashable
-from typing import Any, Literal
 
-from core.analyses.base import Progress
-from core.errors import MachineError, PrismError
+from core.errors import InputError, MachineError
+from dashboard.job import Job, Work
 
 MAX_WAITING = 32
-State = Literal["waiting", "running", "done", "failed", "cancelled"]
-Work = Callable[[Progress], Any]
-log = logging.getLogger(__name__)
-
-
-class Stopped(Exception):
-    """Raised inside a job at its next sign of progress once nobody wants its answer."""
-
-
-class Job:
-    """One visitor's question and, in time, its answer. It is the Progress that its own work reports to.
-
-    ``result`` is there once ``state`` is "done", ``error`` once it is "failed".
-    """
-
-    def __init__(self, session: str, identity: Hashable, work: Work, wanted: Callable[[str], bool]) -> None:
-        self.session, self.identity = session, identity
-        self.state: State = "waiting"
-        self.result: Any = None
-        self.error: PrismError | None = None
-        self.doing = ""
-        self._work, self._wanted = work, wanted
-        self._done = 0.0
-        self._total: float | None = None
-        self._stop, self._ended = threading.Event(), threading.Event()
-
-    @property
-    def share(self) -> float | None:
-        """How much of the present stage is done, 0..1; None where its length is unknown."""
-        return min(1.0, self._done / self._total) if self._total else None
-
-    @property
-    def ended(self) -> bool:
-        return self._ended.is_set()
-
-    def wait(self, seconds: float) -> bool:
-        """Whether it ended within that time."""
-        return self._ended.wait(seconds)
-
-    # --- what the work reports ------------------------------------------------------------------------------
-
-    def stage(self, name: str, total: float | None = None, unit: str = "") -> None:
-        self.doing, self._done, self._total = name, 0.0, total
-        self._require_wanted()
-
-    def advance(self, n: float) -> None:
-        self._done += n
-        self._require_wanted()
-
-    def note(self, text: str) -> None:
-        self._require_wanted()
-
-    def _require_wanted(self) -> None:
-        if self._stop.is_set() or not self._wanted(self.session):
-            raise Stopped
-
-    # --- what the queue does with it ------------------------------------------------------------------------
-
-    def stop(self) -> None:
-        """Nobody wants the answer: a waiting job ends here, a running one when it next reports."""
-        self._stop.set()
-        if self.state == "waiting":
-            self._end("cancelled")
-
-    def run(self) -> None:
-        """Do the work. Every way it can go wrong becomes a PrismError for the page; the log keeps what a bug was."""
-        self.state = "running"
-        try:
-            self._require_wanted()
-            self.result = self._work(self)
-            self._end("done")
-        except Stopped:
-            self._end("cancelled")
-        except PrismError as error:
-            self.error = error
-            self._end("failed")
-        except Exception as error:  # a visitor's job must not end the one worker that everybody waits for
-            log.exception("a live job failed")
-            self.error = _failure(error)
-            self._end("failed")
-
-    def _end(self, state: State) -> None:
-        self.state = state
-        self._ended.set()
-
-
-def _failure(error: Exception) -> MachineError:
-    """A failure nobody foresaw; running out of memory is the one that its reader can do something about."""
-    name, memory = type(error).__name__, isinstance(error, MemoryError) or "OutOfMemory" in type(error).__name__
-    if memory:
-        return MachineError("the model does not fit into this machine's memory", name, "use a machine with more of it")
-    return MachineError("the model could not finish this", name, "what happened is in the dashboard's log")
+HOUR_S = 3600.0
 
 
 class WorkQueue:
     """Jobs of all visitors, one at a time, in the order in which they came.
 
     ``is_here(session)`` says whether a visitor is still there: the jobs of those who left are dropped. A session has
-    at most one waiting job, the one it asked for last.
+    at most one waiting job, the one it asked for last. One job has ``job_s`` seconds, all jobs of a session ``hour_s``
+    seconds within an hour (None: no limit).
     """
 
-    def __init__(self, is_here: Callable[[str], bool] = lambda session: True, max_waiting: int = MAX_WAITING) -> None:
-        self._is_here, self._max_waiting = is_here, max_waiting
+    def __init__(
+        self,
+        is_here: Callable[[str], bool] = lambda session: True,
+        max_waiting: int = MAX_WAITING,
+        job_s: float | None = None,
+        hour_s: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._is_here, self._max_waiting, self._clock = is_here, max_waiting, clock
+        self._job_s, self._hour_s = job_s or math.inf, hour_s or math.inf
+        self._taken: deque[tuple[float, str, float]] = deque()  # when, session, seconds: of the last hour
         self._waiting: deque[Job] = deque()
         self._running: Job | None = None
         self._changed = threading.Condition()
@@ -127,13 +47,15 @@ class WorkQueue:
     def submit(self, session: str, identity: Hashable, work: Work) -> Job:
         """Queue a job, or return the session's job of the same identity that has not ended.
 
-        Raises MachineError when ``max_waiting`` visitors are waiting already.
+        Raises MachineError when ``max_waiting`` visitors are waiting already, InputError when the session has used up
+        its seconds of this hour.
         """
         with self._changed:
             self._drop_the_departed()
             for job in (*self._waiting, *([self._running] if self._running else [])):
                 if (job.session, job.identity) == (session, identity) and not job.ended:
                     return job
+            self._require_time(session)
             for job in [job for job in self._waiting if job.session == session]:
                 self._drop(job)
             if len(self._waiting) >= self._max_waiting:
@@ -142,7 +64,7 @@ class WorkQueue:
                     f"{len(self._waiting)} wait already, and that is the limit here",
                     "try again in a minute, or run the dashboard on your own machine: `prism dashboard`",
                 )
-            job = Job(session, identity, work, self._is_here)
+            job = Job(session, identity, work, self._is_here, self._clock)
             self._waiting.append(job)
             self._start()
             self._changed.notify_all()
@@ -160,6 +82,37 @@ class WorkQueue:
         with self._changed:
             self._drop(job)
             self._changed.notify_all()
+
+    def seconds_left(self, session: str) -> float:
+        """Seconds of the worker that a session may still use in this hour; infinite without a limit."""
+        with self._changed:
+            return self._left(session)
+
+    def _left(self, session: str) -> float:
+        while self._taken and self._taken[0][0] < self._clock() - HOUR_S:
+            self._taken.popleft()
+        return max(0.0, self._hour_s - sum(seconds for _, who, seconds in self._taken if who == session))
+
+    def _require_time(self, session: str) -> None:
+        if self._left(session) > 0:
+            return
+        first = next(at for at, who, _ in self._taken if who == session)
+        minutes = max(1, math.ceil((first + HOUR_S - self._clock()) / 60))
+        raise InputError(
+            "your time on the model is used up for now",
+            f"one visitor has {self._hour_s:g} seconds of it within an hour here",
+            f"try again in {minutes} min, or run the dashboard on your own machine: `prism dashboard`",
+        )
+
+    def _limit(self, job: Job) -> None:
+        """The seconds of a job that begins: those of one job, or what its visitor has left."""
+        seconds, left = self._job_s, self._left(job.session)
+        most = f"one question may take {seconds:g} seconds here"
+        if left < seconds:
+            seconds, most = left, f"{left:.0f} of your {self._hour_s:g} seconds in an hour were left"
+        if seconds < math.inf:
+            remedy = "send less at a time, or run the dashboard on your own machine: `prism dashboard`"
+            job.limit(seconds, InputError("this took too long and was stopped", most, remedy))
 
     def _drop(self, job: Job) -> None:
         job.stop()
@@ -181,7 +134,10 @@ class WorkQueue:
                 while not self._waiting:
                     self._changed.wait()
                 job = self._running = self._waiting.popleft()
+                self._limit(job)
+                began = self._clock()
             job.run()
             with self._changed:
+                self._taken.append((self._clock(), job.session, self._clock() - began))
                 self._running = None
                 self._changed.notify_all()

@@ -10,7 +10,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,17 +23,24 @@ FLAGS = ["--no-sandbox", "--disable-quic", "--disable-background-networking", "-
 
 
 @contextmanager
-def serve(cache_dir: Path, script: Path | None = None, cwd: Path = ROOT, **environment: str) -> Iterator[str]:
+def serve(
+    cache_dir: Path,
+    script: Path | None = None,
+    cwd: Path = ROOT,
+    python: str = sys.executable,
+    flags: Sequence[str] = (),
+    **environment: str,
+) -> Iterator[str]:
     """The address of a server that runs the dashboard (or another script) on a cache directory."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     env = os.environ | {"PRISM_CACHE_DIR": str(cache_dir)} | environment
-    command = [sys.executable, "-m", "streamlit", "run", str(script or ROOT / "dashboard" / "app.py")]
-    command += ["--server.port", str(port), "--server.headless", "true"]
+    command = [python, "-m", "streamlit", "run", str(script or ROOT / "dashboard" / "app.py")]
+    command += ["--server.port", str(port), "--server.headless", "true", *flags]
     with tempfile.TemporaryFile() as log, subprocess.Popen(command, cwd=cwd, env=env, stdout=log, stderr=log) as server:
         try:
-            _wait(f"http://localhost:{port}/_stcore/health", server)
+            wait_for(f"http://localhost:{port}/_stcore/health", server)
             yield f"http://localhost:{port}"
         except BaseException:
             log.seek(0)
@@ -43,7 +50,7 @@ def serve(cache_dir: Path, script: Path | None = None, cwd: Path = ROOT, **envir
             server.terminate()
 
 
-def _wait(address: str, server: subprocess.Popen) -> None:
+def wait_for(address: str, server: subprocess.Popen) -> None:
     for _ in range(300):
         if server.poll() is not None:
             raise RuntimeError("the server ended")

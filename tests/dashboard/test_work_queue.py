@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
 
 from core.analyses.base import Progress
 from core.errors import InputError, MachineError
-from dashboard.work_queue import Job, WorkQueue
+from dashboard.job import Job
+from dashboard.work_queue import WorkQueue
 
 PATIENCE = 10.0
 
@@ -146,3 +148,86 @@ def test_an_error_in_a_job_becomes_a_prism_error_and_the_queue_goes_on(raised: E
     assert title in job.error.title
     assert "secret" not in str(job.error)
     assert ended(queue.submit("a", 1, lambda progress: 7)).result == 7
+
+
+# --- time ----------------------------------------------------------------------------------------------------
+
+
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def work(self, seconds: float, then: str = "done") -> Callable[[Progress], str]:
+        def run(progress: Progress) -> str:
+            for _ in range(10):
+                self.now += seconds / 10
+                progress.advance(1)
+            return then
+
+        return run
+
+
+def test_a_job_is_stopped_at_its_first_sign_of_progress_after_its_seconds_and_says_so() -> None:
+    clock = Clock()
+    queue = WorkQueue(job_s=60, clock=clock)
+    assert ended(queue.submit("a", 0, clock.work(59))).result == "done"
+    began = clock.now
+    job = ended(queue.submit("a", 1, clock.work(200)))
+    assert (job.state, job.result) == ("failed", None)
+    assert 60 < clock.now - began <= 80
+    assert isinstance(job.error, InputError)
+    assert "60 seconds" in job.error.detail
+    assert job.error.remedy
+    assert ended(queue.submit("b", 2, clock.work(1))).state == "done"
+
+
+def test_a_job_that_waits_long_has_all_its_seconds_once_it_begins() -> None:
+    clock, gate = Clock(), Gate()
+    queue = WorkQueue(job_s=60, clock=clock)
+    first = queue.submit("a", 0, gate.work("a"))
+    assert gate.begun.wait(PATIENCE)
+    second = queue.submit("b", 0, clock.work(50))
+    clock.now += 1000
+    gate.open.set()
+    ended(first)
+    assert ended(second).state == "done"
+
+
+def test_a_visitor_has_seconds_per_hour_others_are_not_touched_and_they_come_back() -> None:
+    clock = Clock()
+    queue = WorkQueue(hour_s=100, clock=clock)
+    for i in range(2):
+        assert ended(queue.submit("a", i, clock.work(40))).state == "done"
+        settle(queue, "a", 100 - 40 * (i + 1))
+    cut = ended(queue.submit("a", 2, clock.work(40)))
+    assert cut.state == "failed"
+    assert "20 of your 100 seconds" in cut.error.detail
+    settle(queue, "a", 0)
+    with pytest.raises(InputError, match="used up") as refused:
+        queue.submit("a", 3, clock.work(1))
+    assert "in 59 min" in refused.value.remedy
+    assert ended(queue.submit("b", 0, clock.work(50))).state == "done"
+    clock.now += 3600
+    assert queue.seconds_left("a") == 100
+    assert ended(queue.submit("a", 4, clock.work(50))).state == "done"
+
+
+def test_without_limits_nothing_is_stopped() -> None:
+    clock = Clock()
+    queue = WorkQueue(clock=clock)
+    assert ended(queue.submit("a", 0, clock.work(100_000))).state == "done"
+    assert queue.seconds_left("a") == float("inf")
+
+
+def settle(queue: WorkQueue, session: str, left: float) -> None:
+    """The seconds of a job are counted just after it has ended."""
+    for _ in range(200):
+        if abs(queue.seconds_left(session) - left) < 1e-6:
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"{queue.seconds_left(session)} seconds are left, expected {left}")
