@@ -9,6 +9,7 @@ import streamlit as st
 from core.errors import PrismError
 from core.formats.run_labels import add_by_hand, remove_label
 from core.proposals.check import MAX_LABEL
+from core.settings import Settings
 from core.store import Run
 from dashboard import readers, widgets
 from dashboard.wording import one_line
@@ -25,7 +26,7 @@ def render_label_box(run: Run, feature: int) -> None:
     with (panel := st.popover("Label", icon=":material/edit:", key="label_box", on_change="rerun")):
         if not panel.open:
             return
-        if (refused := widgets.refusal("Writing labels")) is not None:
+        if (refused := widgets.refusal("Writing labels", Settings.from_env().hosted_write)) is not None:
             widgets.render_error(refused)
             return
         _render_form(run, feature)
@@ -75,7 +76,7 @@ def _do(change: Callable[[], str]) -> None:
     """Change the labels, unless this server may not: a session outlives the setting that allowed its buttons."""
     state = st.session_state
     try:
-        if (refused := widgets.refusal("Writing labels")) is not None:
+        if (refused := widgets.refusal("Writing labels", Settings.from_env().hosted_write)) is not None:
             raise refused
         state.label_said = change()
     except PrismError as error:

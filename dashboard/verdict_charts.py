@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,8 @@ MAX_SVG = 2_000
 FAMILY = re.compile(r"([a-z_]{2,30})=\S")
 SYMBOLS = dict(zip(KINDS, ("circle", "circle-open-dot", "diamond", "x", "cross-thin-open", "line-ew-open",
                            "circle-open", "hash-open"), strict=True))  # fmt: skip
+TONES = {"holds": "#1f9d7c", "partly": "#4a86e8", "fails": "#d9483b", "open": "#868b94"}
+"""Colours of the classes' badges that stand out from a light and a dark ground (3:1); the mark says the class."""
 AXES = {"density": ("density", "share of tokens on which the feature fires", "log"),
         "token R²": ("token_r2", "share of act that the token alone explains", "linear")}  # fmt: skip
 
@@ -44,7 +47,7 @@ def strip(frame: pd.DataFrame, by: str, seed: int = 0) -> go.Figure:
         figure.add_trace(
             trace(
                 x=some[column], y=i + spread[rows], mode="markers", name=kind, customdata=some["test"].tolist(),
-                hovertext=hover, hoverinfo="text", marker={"symbol": SYMBOLS[kind], "size": 9, "line": {"width": 1.5}},
+                hovertext=hover, hoverinfo="text", marker=_mark(kind),
             )
         )  # fmt: skip
     figure.update_layout(height=90 + 46 * len(kinds), margin={"l": 0, "r": 0, "t": 8, "b": 0}, showlegend=False)
@@ -54,6 +57,11 @@ def strip(frame: pd.DataFrame, by: str, seed: int = 0) -> go.Figure:
         showgrid=False, zeroline=False,
     )  # fmt: skip
     return figure
+
+
+def _mark(kind: str) -> dict[str, Any]:
+    colour = TONES[KINDS[kind].tone]
+    return {"symbol": SYMBOLS[kind], "size": 9, "color": colour, "line": {"width": 1.5, "color": colour}}
 
 
 def strip_alt(frame: pd.DataFrame, by: str) -> str:

@@ -5,7 +5,7 @@ No streamlit; the caches are in ``readers``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,16 +49,39 @@ class Tested:
 
     def plot(self, test: int, theta: str) -> Plot:
         """The dots of one of its tests."""
+        return plot_at(self.row(test), self.groups_of(test), theta)
+
+    def groups_of(self, test: int) -> pd.DataFrame:
+        """The rows of ``groups`` of one of its tests."""
         lo, hi = self.groups["test"].searchsorted([test, test + 1])
-        row = self.row(test)
-        theta = "theta0" if missing(row["theta5"]) else theta  # without controls there is no other threshold
-        rows = self.groups.iloc[lo:hi].to_dict("records")
-        checked = row["r0"] if theta == "theta5" and row["theta5"] else None
-        return plot_of([{str(k): v for k, v in g.items()} for g in rows], theta, checked)
+        return self.groups.iloc[lo:hi]
 
     def row(self, test: int) -> dict[str, Any]:
         """One row of ``tests``, which are numbered by row."""
         return {str(name): value for name, value in self.tests.iloc[test].items()}
+
+
+def plot_at(row: Mapping[str, Any], groups: pd.DataFrame, theta: str) -> Plot:
+    """The dots of a test, its row of ``tests`` and its rows of ``groups``, at a threshold."""
+    theta = "theta0" if missing(row["theta5"]) else theta  # without controls there is no other threshold
+    checked = row["r0"] if theta == "theta5" and row["theta5"] else None
+    return plot_of([{str(k): v for k, v in g.items()} for g in groups.to_dict("records")], theta, checked)
+
+
+def part_names(groups: pd.DataFrame) -> list[str]:
+    """The parts' words in order, from the rows of ``groups`` of one test."""
+    parts = groups[groups["group"] == "part"].drop_duplicates("part_index").sort_values("part_index")
+    return [str(name) for name in parts["name"]]
+
+
+def thresholds_differ(row: Mapping[str, Any]) -> bool:
+    """Whether theta5 is known and not 0."""
+    return not missing(row["theta5"]) and float(row["theta5"]) > 0
+
+
+def threshold(row: Mapping[str, Any], name: str) -> float:
+    """SAE units; a phrase fires above it."""
+    return float(row["theta5"]) if name == "theta5" and thresholds_differ(row) else 0.0
 
 
 @dataclass(frozen=True)
@@ -133,6 +156,11 @@ def load_phrases(tested: Tested, test: int) -> pd.DataFrame:
             return PHRASES.schema.empty_table().to_pandas()
         table = parquet.read_row_groups(file, path, groups, list(PHRASES.schema.names))
     return table.filter(pc.equal(table["test"], test)).to_pandas()
+
+
+def overview(results: Sequence[Tested]) -> Tested | None:
+    """The result that speaks for the run: the newest of several labels: a label tested again is a result too."""
+    return next((r for r in results if len(r.tests) > 1), results[0] if results else None)
 
 
 def tests_of(results: Sequence[Tested], feature: int) -> list[TestRef]:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
-
 import pandas as pd
 import streamlit as st
 
 from core.store import Run
-from dashboard import live, verdict_phrases
+from dashboard import facts, live, verdict_again, verdict_again_screen, verdict_phrases, widgets
 from dashboard.verdict_data import TestRef
 from dashboard.verdict_phrases import Phrase
 
@@ -17,10 +15,22 @@ Row = tuple[str, str, str]
 
 
 def render(run: Run, feature: int, ref: TestRef, phrases: list[Phrase], theta: float, act_max: float) -> None:
-    """The table, what it says measured here, and the file and command that test it with all controls."""
-    st.html('<h2 class="p-h">Change them and test again</h2>')
-    st.caption("Add, change or delete rows; kind is part or whole. What you change here is not part of the link.")
-    edited = st.data_editor(
+    """The table with what can be done with it; under it what was measured, or how far that is."""
+    with st.expander("Change these phrases and measure again", icon=":material/edit_note:"):
+        st.caption(
+            "Add, change or delete rows; kind is part or whole. Measure again runs the whole test on them: controls, "
+            "own text, labels swapped between features, and a verdict. What you change is not part of the link."
+        )
+        edited = _render_table(ref, phrases)
+        _render_buttons(run, feature, ref, edited)
+        _render_command(run, feature, ref)
+    verdict_again_screen.render_came(ref)
+    verdict_again_screen.render_outcome(run, ref)
+    _render_measured(run, feature, ref, theta, act_max)
+
+
+def _render_table(ref: TestRef, phrases: list[Phrase]) -> pd.DataFrame:
+    return st.data_editor(
         verdict_phrases.upload_frame(phrases), num_rows="dynamic", hide_index=True, height=320,
         key=f"phrases_edit_{ref.id}",
         column_config={
@@ -30,20 +40,29 @@ def render(run: Run, feature: int, ref: TestRef, phrases: list[Phrase], theta: f
             "call": st.column_config.NumberColumn(min_value=0, step=1, width=60),
         },
     )  # fmt: skip
-    name = f"phrases_{feature}.csv"
-    rows = edited.assign(feature=feature, label=ref.row["label"])
+
+
+def _render_buttons(run: Run, feature: int, ref: TestRef, edited: pd.DataFrame) -> None:
+    refused = live.refusal(run)
+    if refused is not None and has_model(run):
+        st.html(facts.message_html(refused.title, widgets.without_folders(refused.detail), refused.remedy, kind="note"))
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        if live.refusal(run) is None and st.button("Measure here", icon=":material/play_arrow:", key="phrases_measure"):
-            st.session_state.phrases_sent = (ref.id, rows_of(edited)[: live.MAX_TEXTS])
+        if refused is None:
+            verdict_again_screen.render_button(feature, ref, edited)
+            if st.button("Only these phrases", icon=":material/play_arrow:", key="phrases_measure",
+                         help="a quick look without controls: nothing is judged or stored"):  # fmt: skip
+                st.session_state.phrases_sent = (ref.id, rows_of(edited)[: live.MAX_TEXTS])
         st.download_button(
-            "Phrases to test (csv)", lambda: rows.to_csv(index=False).encode(), name, "text/csv", on_click="ignore",
+            "Phrases to test (csv)", verdict_again.file_of(edited, feature, str(ref.row["label"])),
+            verdict_again.file_name(feature), "text/csv", on_click="ignore",
             icon=":material/download:", key="phrases_upload",
         )  # fmt: skip
-    _render_measured(run, feature, ref, theta, act_max)
+
+
+def _render_command(run: Run, feature: int, ref: TestRef) -> None:
     if has_model(run):
-        st.caption("With controls, own text and a verdict:")
-        again = f"prism decompose {shlex.quote(run.name)} --features {feature} --proposer upload --upload {name}"
-        st.code(again, language=None, wrap_lines=True)
+        st.caption("The same on the command line, with the file above:")
+        st.code(verdict_again.command(run, feature, str(ref.row["style"])), language=None, wrap_lines=True)
     else:
         st.caption("This run was imported without its model: controls and a verdict take a run that has one.")
 

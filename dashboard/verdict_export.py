@@ -12,8 +12,10 @@ from dashboard import (
     controls,
     facts,
     readers,
+    verdict_data,
     verdict_list,
     verdict_phrases,
+    verdict_rows,
     verdict_screen,
     verdict_summary,
     verdict_wording,
@@ -29,7 +31,8 @@ NOTHING = "<p>No label has been tested.</p>"
 def decomposability(run: Run, link: Link, base: str) -> tuple[str, list[str]]:
     """What the result says as a whole, and every label inside the filters of the link, in its order."""
     title, results = f"Decomposability of run {run.name}", readers.decompositions(run)
-    result = next((r for r in results if r.key == link.get("decomposability_result")), results[0] if results else None)
+    named = (r for r in results if r.key == link.get("decomposability_result"))
+    result = next(named, verdict_data.overview(results))
     if result is None:
         return title, [NOTHING]
     known = {name: link.get(f"decomposability_{name}", "") for name in ("kind", "source", "q", "lo", "hi", "sort")}
@@ -44,7 +47,9 @@ def decomposability(run: Run, link: Link, base: str) -> tuple[str, list[str]]:
         cards = [card_html(r, p, address(run, result, r, base)) for r, p in zip(rows, plots, strict=True)]
         listed = f"<p>{escape(said)}</p>{gallery_html(cards)}"
     else:
-        listed = verdict_summary.labels_html(rows, plots, lambda r: address(run, result, r, base), said)
+        listed = verdict_rows.labels_html(
+            rows, plots, lambda r: address(run, result, r, base), said, not verdict_summary.uncontrolled(result.tests)
+        )
     return title, [f"<h1>{escape(title)}</h1>", *head(result), listed]
 
 

@@ -29,6 +29,7 @@ class Phrase:
     max_act: float | None
     call: int = 0
     document: int | None = None
+    bos: float = 0.0  # the act at BOS where it is counted: ``max_act`` is then at least that
 
     def fires(self, theta: float) -> bool:
         return self.max_act is not None and self.max_act > theta
@@ -85,8 +86,8 @@ def evidence(phrases: Sequence[Phrase], theta: float, shown: int) -> list[Group]
     near = [p.fires(theta) for p in others if p.group == "near"]
     about = (
         f"{len(silent)} of {plural(len(should), 'phrase')} for the label and its parts; parts in turn",
-        f"{sum(near)} of {plural(len(near), 'phrase')} for near labels, then its words shuffled, then the strongest of "
-        "the control bank",
+        f"{sum(near)} of {plural(len(near), 'phrase')} for near labels; below these its words shuffled, and the "
+        "strongest of the control bank",
         f"fires on {sum(p.fires(theta) for p in own)} of {len(own)} excerpts this short; drawn uniformly",
     )
     titles = ("Should fire, did not", "Fired, should not", "Its own text")
@@ -122,7 +123,8 @@ def _in_turn(phrases: Sequence[Phrase]) -> list[Phrase]:
 
 
 def phrase_html(tokens: Sequence[str], acts: Sequence[float], act_max: float) -> str:
-    """Tokens of a phrase, marked as those of contexts are."""
+    """Tokens of a phrase, marked as those of contexts are, without the space that the first may begin with."""
+    tokens = [*(token.removeprefix(" ") or token for token in tokens[:1]), *tokens[1:]]
     out: list[str] = []
     quiet: list[str] = []
     for pos, (token, act) in enumerate(zip(tokens, acts, strict=False)):
@@ -152,6 +154,8 @@ def line_html(phrase: Phrase, theta: float, act_max: float, name: bool = True) -
     why = "fires" if fires else "not above the threshold"
     where = f" · document {phrase.document}" if phrase.document is not None else ""
     body = phrase_html(phrase.tokens, phrase.acts, act_max) or escape(visible(phrase.text))
+    if phrase.bos > 0:
+        body = token_html("BOS", 0, phrase.bos, act_max) + " " + body
     if lost(phrase):
         body += f" <small>written “{escape(visible(one_line(phrase.text, 300)))}”</small>"
     what = f" <small>{escape(visible(one_line(phrase.name, 60)))}</small>" if name else ""

@@ -42,8 +42,9 @@ class Dot:
     rate: float | None
     lo: float | None
     hi: float | None
-    state: str = ""  # up | absent | rare (both: it does not carry the label) | open | "" (no test is made of it)
+    state: str = ""  # up | absent | rare (both: it does not carry the label) | open | same | "" (no test is made of it)
     suspect: bool = False
+    was: float | None = None  # the rate before a switch moved the dot
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,8 @@ def _none(value: Any) -> float | None:
 
 # --- the large plot --------------------------------------------------------------------------------------
 
-STATES = {"up": "above control", "absent": "absent", "rare": "above control, but rare", "open": "open", "": ""}
+STATES = {"up": "above control", "absent": "absent", "rare": "above control, but rare", "open": "open",
+          "same": "as the controls", "": ""}  # fmt: skip
 
 
 def plot_html(plot: Plot, title: str) -> str:
@@ -116,10 +118,11 @@ def _row(dot: Dot, plot: Plot) -> str:
     said = STATES[dot.state] + (" (suspect)" if dot.suspect and dot.state in ("open", "absent") else "")
     if plot.r0 is None and dot.group == "part":
         said = "no control"
+    was = "" if dot.was is None else f'<span class="p-hid"> without BOS {rate_text(dot.was)}</span>'
     return (
         f'<tr class="p-r-{dot.group}"><th scope="row" dir="auto">{name}{small}</th>'
         f'<td class="p-ax" aria-hidden="true">{track_html(dot, plot)}</td>'
-        f"<td>{escape(value_text(dot))}</td><td>{escape(said)}</td></tr>"
+        f"<td>{escape(value_text(dot))}{was}</td><td>{escape(said)}</td></tr>"
     )
 
 
@@ -142,6 +145,10 @@ def track_html(dot: Dot, plot: Plot) -> str:
         parts += f'<i class="p-r0" style="left:{_at(plot.r0)}"></i>'
     if dot.rate is not None and dot.lo is not None and dot.hi is not None and dot.n > 1:
         parts += f'<i class="p-iv" style="left:{_at(dot.lo)};width:{_at(max(dot.hi - dot.lo, 0.0))}"></i>'
+    if dot.was is not None and dot.rate is not None:
+        lo, hi = sorted((dot.was, dot.rate))
+        parts += f'<i class="p-moved" style="left:{_at(lo)};width:{_at(hi - lo)}"></i>'
+        parts += f'<b class="p-dot p-was" style="left:{_at(dot.was)}"></b>'
     if dot.rate is not None:
         parts += f'<b class="p-dot p-d-{dot.group} p-s-{dot.state or "none"}" style="left:{_at(dot.rate)}"></b>'
     return f'<span class="p-track">{parts}</span>'
@@ -161,8 +168,10 @@ def legend_html(plot: Plot) -> str:
         lines.append(f'<span><i class="p-k-r0"></i>{said}</span>')
     if plot.absent_below is not None:
         lines.append(f'<span><i class="p-k-zone"></i>absent: upper limit below {rate_text(plot.absent_below)}</span>')
-    if plot.r0 is not None:
-        lines += [f'<span><b class="p-dot p-s-{s}"></b>{STATES[s]}</span>' for s in ("up", "open", "absent")]
+    states = {dot.state for dot in plot.dots}
+    lines += [f'<span><b class="p-dot p-s-{s}"></b>{said}</span>' for s, said in STATES.items() if s and s in states]
+    if any(dot.was is not None for dot in plot.dots):
+        lines.append('<span><b class="p-dot p-was"></b>where it stands without BOS</span>')
     interval = '<span><i class="p-k-iv"></i>95 % interval</span>'
     return f'<p class="p-legend" aria-hidden="true">{"".join(lines)}{interval}</p>'
 
@@ -181,9 +190,8 @@ def small_html(plot: Plot) -> str:
 def plot_alt(plot: Plot) -> str:
     """The plot in a sentence."""
     said = [f"{one_line(visible(d.name), 40)} {rate_text(d.rate)}" for d in plot.dots if d.group in SMALL]
-    return (
-        f"Share of phrases that fire: {', '.join(said)}; control {rate_text(plot.r0)}" if said else "Nothing measured"
-    )
+    control = "" if plot.r0 is None else f"; control {rate_text(plot.r0)}"
+    return f"Share of phrases that fire: {', '.join(said)}{control}" if said else "Nothing measured"
 
 
 def card_html(test: Mapping[str, Any], plot: Plot, href: str) -> str:

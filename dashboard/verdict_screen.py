@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
-from html import escape
 
 import streamlit as st
 
-from core.errors import PrismError
-from core.llm.ledger import Exchange, Ledger
 from core.store import Run
 from dashboard import (
     controls,
@@ -17,19 +14,17 @@ from dashboard import (
     readers,
     subject,
     try_it,
+    verdict_asked,
+    verdict_bos,
     verdict_data,
     verdict_phrases,
     verdict_plot,
     verdict_wording,
     widgets,
 )
-from dashboard.tokens import visible
 from dashboard.verdict_data import TestRef
 from dashboard.verdict_plot import Dot, Plot
-from dashboard.wording import missing, number, plural
-
-LEDGER = "ledger.jsonl"
-MAX_ASKED = 12
+from dashboard.wording import number, plural
 
 
 def chosen(run: Run, feature: int, key: str) -> TestRef | None:
@@ -55,26 +50,33 @@ def render_no_test(run: Run, feature: int) -> None:
     )
 
 
-def thresholds_differ(ref: TestRef) -> bool:
-    """Whether theta5 is known and not 0."""
-    return not missing(ref.row["theta5"]) and float(ref.row["theta5"]) > 0
-
-
 def render_test_choice(run: Run, feature: int, ref: TestRef, page: str) -> None:
     """Which test, where there are several, and the threshold, where there are two."""
     refs = {ref.id: ref.title for ref in readers.tests_of(run, feature)}
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        if len(refs) > 1:
-            st.selectbox(
-                f"Label ({len(refs)} tests)", list(refs), key=f"{page}_test", on_change=subject.acted,
-                args=(f"{page}_test",), format_func=lambda ref: refs.get(ref, ref), width=420,
-            )  # fmt: skip
-        if not thresholds_differ(ref):
-            return
-        st.segmented_control(
-            "A phrase fires above", verdict_wording.THETAS, key=f"{page}_theta", required=True, on_change=subject.acted,
-            args=(f"{page}_theta",), format_func=lambda name: verdict_wording.THETA_TITLES[name],
+    if len(refs) > 1:
+        st.selectbox(
+            f"Label ({len(refs)} tests)", list(refs), key=f"{page}_test", on_change=subject.acted,
+            args=(f"{page}_test",), format_func=lambda ref: refs.get(ref, ref),
         )  # fmt: skip
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        if verdict_data.thresholds_differ(ref.row):
+            st.segmented_control(
+                "A phrase fires above", verdict_wording.THETAS, key=f"{page}_theta", required=True,
+                on_change=subject.acted, args=(f"{page}_theta",),
+                format_func=lambda name: verdict_wording.THETA_TITLES[name],
+            )  # fmt: skip
+        if page == "feature" and ref.row["kind"] != "NOT-PROPOSED":
+            _render_bos_switch(ref)
+
+
+def _render_bos_switch(ref: TestRef) -> None:
+    """Whether the act at BOS counts; where there is none to count the switch is off and says why."""
+    absent = verdict_bos.bos_act(ref.row) is None
+    st.segmented_control(
+        "BOS, not measured here" if absent else "BOS", verdict_bos.SWITCH, key="feature_bos", required=True,
+        on_change=subject.acted, args=("feature_bos",), disabled=absent,
+        help=verdict_bos.NOT_MEASURED if absent else "published work counted the act at the token before every text",
+    )  # fmt: skip
 
 
 def render(run: Run, feature: int, ref: TestRef) -> None:
@@ -84,7 +86,7 @@ def render(run: Run, feature: int, ref: TestRef) -> None:
     st.html(verdict_wording.verdict_html(row, theta_name, verdict_wording.opaque_text(others)))
     render_test_choice(run, feature, ref, "feature")
     if row["kind"] == "NOT-PROPOSED":
-        _render_asked(run, ref)
+        verdict_asked.render_asked(run, ref)
         widgets.render_result_footer(run, ref.tested.result)
         return
     _render_plot(run, feature, ref, theta_name)
@@ -94,19 +96,39 @@ def render(run: Run, feature: int, ref: TestRef) -> None:
 
 def _render_plot(run: Run, feature: int, ref: TestRef, theta_name: str) -> None:
     """The dots, and under them the box whose phrases become one more."""
-    theta, plot, here = threshold(ref, theta_name), ref.tested.plot(ref.test, theta_name), st.container()
+    theta, here = threshold(ref, theta_name), st.container()
+    plot, _, note = shown(ref, theta_name, st.session_state.feature_bos)
+    floor = verdict_bos.bos_act(ref.row) or 0.0 if note else 0.0
     with st.expander("Try to break it: your own phrases, measured now, as a dot above", icon=":material/bolt:"):
         tried = try_it.render_try(run, feature)
-    yours = [float(acts.max()) > theta for _, _, acts in tried if len(acts)]
-    title = f"Share of phrases that make feature {feature} fire: some token's act is above {number(theta)} (SAE units)"
+    yours = [max(float(acts.max()), floor) > theta for _, _, acts in tried if len(acts)]
     with here:
-        st.html(verdict_plot.plot_html(with_yours(plot, yours), title))
+        st.html(note + verdict_plot.plot_html(with_yours(plot, yours), plot_title(feature, theta)))
+
+
+def plot_title(feature: int, theta: float) -> str:
+    """What the dots are shares of."""
+    return f"Share of phrases that make feature {feature} fire: some token's act is above {number(theta)} (SAE units)"
+
+
+def shown(ref: TestRef, theta_name: str, bos: str) -> tuple[Plot, list[verdict_phrases.Phrase], str]:
+    """Dots and phrases of a test at a threshold, BOS counted or left out, and the note that says what counting did."""
+    theta, plot, phrases = threshold(ref, theta_name), ref.tested.plot(ref.test, theta_name), phrases_of(ref)
+    act = verdict_bos.bos_act(ref.row)
+    if act is None or bos != verdict_bos.SWITCH[1]:
+        return plot, phrases, ""
+    return (
+        verdict_bos.plot_with(plot, act, theta),
+        verdict_bos.phrases_with(phrases, act),
+        verdict_bos.note_html(ref.row, theta),
+    )
 
 
 def _render_phrases(run: Run, feature: int, ref: TestRef, theta_name: str) -> None:
     """What contradicts the label, the feature's own text, and where the phrases come from and go."""
     theta, phrases = threshold(ref, theta_name), phrases_of(ref)
-    groups = verdict_phrases.evidence(phrases, theta, st.session_state.feature_shown)
+    _, counted, _ = shown(ref, theta_name, st.session_state.feature_bos)
+    groups = verdict_phrases.evidence(counted, theta, st.session_state.feature_shown)
     st.html(verdict_phrases.groups_html(groups, theta, act_scale(run, feature, phrases)))
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.number_input("Phrases of each kind", 0, 50, key="feature_shown", on_change=subject.acted,
@@ -117,20 +139,17 @@ def _render_phrases(run: Run, feature: int, ref: TestRef, theta_name: str) -> No
         widgets.render_downloads(
             lambda: verdict_phrases.as_frame(phrases, theta), "verdict", str(feature), shortcut="d"
         )
-        _render_asked(run, ref)
+        verdict_asked.render_asked(run, ref)
 
 
 def threshold(ref: TestRef, name: str) -> float:
     """SAE units; a phrase fires above it."""
-    return float(ref.row["theta5"]) if name == "theta5" and thresholds_differ(ref) else 0.0
+    return verdict_data.threshold(ref.row, name)
 
 
 def phrases_of(ref: TestRef) -> list[verdict_phrases.Phrase]:
     """The phrases of a test, in the order of the plot."""
-    groups = ref.tested.groups
-    lo, hi = groups["test"].searchsorted([ref.test, ref.test + 1])
-    parts = groups.iloc[lo:hi].query("group == 'part'").drop_duplicates("part_index").sort_values("part_index")
-    return verdict_phrases.phrases_of(readers.phrases(ref), [str(name) for name in parts["name"]])
+    return verdict_phrases.phrases_of(readers.phrases(ref), verdict_data.part_names(ref.tested.groups_of(ref.test)))
 
 
 def act_scale(run: Run, feature: int, phrases: list[verdict_phrases.Phrase]) -> float:
@@ -146,40 +165,3 @@ def with_yours(plot: Plot, fires: list[bool]) -> Plot:
     share = sum(fires) / len(fires)
     mine = Dot("yours", verdict_plot.ABOUT["yours"][0], len(fires), sum(fires), share, None, None)
     return dataclasses.replace(plot, dots=(*plot.dots, mine))
-
-
-def _render_asked(run: Run, ref: TestRef) -> None:
-    """Who wrote the phrases, and each question to a language model with its answer, as text."""
-    row = ref.row
-    keys = [str(k) for k in row["asked"]]
-    with (panel := st.popover("Who wrote the phrases", icon=":material/chat:", key="feature_asked", on_change="rerun")):
-        if not panel.open:
-            return
-        said = f"{row['proposer']}: {row['generator']}, style {row['style']}"
-        st.html(f"<p>{escape(visible(said))}</p>")
-        if not keys:
-            st.html("<p>No language model was asked for them.</p>")
-        ledger = Ledger(run.path / LEDGER)
-        for key in keys[:MAX_ASKED]:
-            try:
-                st.html(exchange_html(ledger.exchange(key)))
-            except PrismError as error:
-                widgets.render_error(error)
-        if len(keys) > MAX_ASKED:
-            st.html(f"<p>{len(keys) - MAX_ASKED} more questions are in the run's {LEDGER}.</p>")
-
-
-def exchange_html(asked: Exchange) -> str:
-    """One question and its answer: strangers' text, escaped, line ends kept."""
-    parts = "".join(f"<h4>{escape(role)}</h4><pre>{_text(text)}</pre>" for role, text in asked.messages)
-    reply = asked.reply.refusal or asked.reply.text
-    told = f"{asked.model} at {asked.asked_at} (UTC), temperature {asked.temperature}, sample {asked.sample}"
-    return (
-        f'<details class="p-asked"><summary>{escape(told)}</summary>{parts}'
-        f"<h4>{'refused' if asked.reply.refusal else 'answer'}</h4><pre>{_text(reply)}</pre></details>"
-    )
-
-
-def _text(text: str) -> str:
-    """Line ends stay line ends; every other invisible character is shown by its sign."""
-    return "\n".join(escape(visible(line)) if line else "" for line in text.split("\n"))

@@ -34,6 +34,7 @@ vertical-align:middle}}
 .p-dots td:nth-child(3){{white-space:nowrap;width:1%}}.p-dots td:nth-child(4){{width:1%;white-space:nowrap}}
 .p-dots thead th{{font-size:.8rem;color:{FADED}}}
 .p-dots td.p-ax,.p-dots th.p-ax{{padding:0 1.6rem 0 0!important;min-width:9rem}}
+.p-classes th[scope=row]{{width:36%;max-width:20rem}}
 .p-dots .p-r-part th{{padding-left:1rem!important}}
 .p-r-pooled>*{{border-bottom:1px solid {LINE}!important}}.p-r-whole>*{{border-top:1px solid {LINE}!important}}
 .p-scale{{display:flex;justify-content:space-between;margin:0 -.9rem 0 -.3rem}}.p-scale i{{font-style:normal}}
@@ -58,10 +59,14 @@ linear-gradient(-45deg,transparent 40%,{RED} 40% 60%,transparent 60%)}}
 .p-d-other{{border-radius:0;width:3px;border-width:0;background:{AMBER};margin-left:-1px!important}}
 .p-d-label,.p-d-shuffled{{border-radius:0;width:.55rem;height:.55rem;margin:-.275rem 0 0 -.275rem!important;
 background:currentColor;border-color:currentColor}}
+.p-track .p-moved{{top:50%;height:0;border-top:2px dotted {FADED};margin-top:-1px}}
+.p-dot.p-was{{background:transparent;border:1.5px dashed {FADED};border-radius:50%}}
+.p-s-same{{background:light-dark(#fff,#14171c)}}
+.p-bos{{margin:.6rem 0 .3rem;font-size:.95rem;max-width:75ch}}
 .p-d-yours{{border-radius:0;clip-path:polygon(0 0,100% 0,50% 100%);background:{RED};border-color:{RED}}}
 .p-legend{{display:flex;flex-wrap:wrap;gap:.1rem 1.2rem;font-size:.8rem;color:{FADED};margin:.3rem 0 0}}
 .p-legend span{{display:inline-flex;align-items:center;gap:.35rem}}
-.p-legend .p-dot{{width:.7rem;height:.7rem}}
+.p-legend .p-dot{{width:.7rem;height:.7rem}}.p-legend :is(i,b){{flex:none}}
 .p-legend i{{display:inline-block;width:1rem;height:.8rem}}
 .p-k-r0{{width:0!important;border-left:2px solid {AMBER}}}
 .p-k-zone{{position:static;background:repeating-linear-gradient(135deg,
@@ -78,6 +83,7 @@ list-style:none;margin:0;padding:0!important}}
 .p-cl{{display:block;height:2.5em;overflow:hidden;line-height:1.25;margin:.2rem 0 .3rem;overflow-wrap:anywhere}}
 .p-list .p-small{{min-width:8rem}}.p-list .p-small .p-track{{height:.46rem}}
 .p-labels-list td,.p-labels-list th[scope=row]{{vertical-align:middle}}
+.p-labels-list thead th:nth-child(n+4){{min-width:3.9rem}}
 .p-labels-list td{{white-space:nowrap}}.p-labels-list td.p-about{{white-space:normal}}
 .p-note+.p-facts{{margin-top:1rem}}.p-dots+.p-legend,.p-classes{{margin-bottom:1rem}}
 .p-heat{{width:100%;border-collapse:collapse;font-size:.85rem;font-variant-numeric:tabular-nums}}
@@ -92,13 +98,28 @@ font-size:.8rem}}
 .p-cells .p-f{{font-weight:700;outline:2px solid currentColor;outline-offset:-2px}}
 .p-asked pre{{white-space:pre-wrap;overflow-wrap:anywhere;font-size:.8rem}}
 .p-asked h4{{font-size:.85rem;padding:.3rem 0 0}}
-.p-cross{{border-collapse:collapse;font-size:.9rem;font-variant-numeric:tabular-nums}}
+.p-cross th[scope=row]{{white-space:nowrap}}.p-cross .p-kind{{font-size:.7rem;padding:0 .2rem}}
+.p-cross .p-zero{{color:{FADED}}}
+.p-g h3{{padding:0;margin:0;font-size:1.05rem}}
 @media (max-width:640px){{.p-dots thead{{display:none}}
-.p-dots tr{{display:grid;grid-template-columns:1fr auto;padding:.25rem 0}}
-.p-dots th[scope=row]{{grid-column:1/-1;width:auto;max-width:none}}
-.p-dots td.p-ax{{grid-column:1/-1;padding-right:0!important}}
+.p-dots tr{{display:grid;grid-template-columns:auto 1fr auto;padding:.2rem 0}}
+.p-dots th[scope=row]{{grid-area:1/1;width:auto;max-width:none}}.p-dots th small{{display:none}}
+.p-dots td:nth-child(4){{grid-area:1/2;color:{FADED};font-size:.8rem}}
+.p-dots td:nth-child(3){{grid-area:1/3;padding-right:0!important}}
+.p-dots td.p-ax{{grid-area:2/1/auto/-1;padding-right:0!important}}
+.p-classes tr{{grid-template-columns:1fr auto}}.p-classes th[scope=row]{{grid-area:1/1/auto/-1}}
+.p-classes th small{{display:inline}}
+.p-classes td.p-ax{{grid-area:2/1/auto/-1}}.p-classes td:nth-child(3){{grid-area:3/1}}
+.p-classes td:nth-child(4){{grid-area:3/2}}
 .p-r-pooled>*,.p-r-whole>*{{border:0!important}}
 .p-classes td:nth-child(4)::before{{content:"swapped: "}}
+.p-labels-list thead{{display:none}}
+.p-labels-list tr{{display:flex;flex-wrap:wrap;align-items:baseline;gap:.1rem .9rem;padding:.45rem 0;
+border-bottom:1px solid {LINE}}}
+.p-labels-list th[scope=row],.p-labels-list td{{border:0!important;padding:0!important;min-width:0}}
+.p-labels-list td.p-about{{flex:1 1 70%;width:auto}}
+.p-labels-list td:last-child{{flex-basis:100%;padding:0 .4rem!important}}
+.p-labels-list td[data-h]:not([data-h=class])::before{{content:attr(data-h) " ";color:{FADED};font-size:.8rem}}
 .p-heat tr{{display:block}}.p-heat th,.p-heat td{{display:block;width:auto!important}}
 .p-heat td{{border:0!important}}}}
 """

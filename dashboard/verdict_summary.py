@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from html import escape
 from typing import Any
 
@@ -14,7 +14,7 @@ from core.maths.rates import clopper_pearson
 from core.maths.verdict_types import EVERY_PART, NO_PART, SOME_PART
 from dashboard.facts import Fact
 from dashboard.tokens import visible
-from dashboard.verdict_plot import Dot, Plot, small_html, track_html
+from dashboard.verdict_plot import Dot, Plot, track_html
 from dashboard.verdict_wording import KINDS, badge_html, kind_of, range_text, rate_text
 from dashboard.wording import count, missing, number, one_line, plural
 
@@ -155,12 +155,13 @@ def crosstab_html(tests: pd.DataFrame) -> str:
     rows = ""
     for reading in (EVERY_PART, SOME_PART, NO_PART):
         of = tests[tests["published_count"] == reading]
-        cells = "".join(f"<td>{int((of['kind'] == k).sum())}</td>" for k in kinds)
+        counts = [int((of["kind"] == k).sum()) for k in kinds]
+        cells = "".join(f"<td>{n}</td>" if n else '<td class="p-zero">0</td>' for n in counts)
         rows += f'<tr><th scope="row">{escape(reading)}</th>{cells}<td>{len(of)}</td></tr>'
     columns = "none is decided, for no control phrases were measured" if uncontrolled(tests) else "with controls"
     about = f"Rows: counting firing phrases, threshold 0, no controls, as published. Columns: {columns}."
     return (
-        f'{SCROLL.format("counting against controls")}<table class="p-list"><caption>{about}</caption>'
+        f'{SCROLL.format("counting against controls")}<table class="p-list p-cross"><caption>{about}</caption>'
         f'<thead><tr><th scope="col">counting says</th>{head}<th scope="col">all</th></tr></thead>'
         f"<tbody>{rows}</tbody></table></div>"
     )
@@ -177,37 +178,3 @@ def agreement_text(retests: pd.DataFrame) -> str:
     )  # fmt: skip
     agree = f"{plural(found.n, 'label')}, {rate_text(found.share)} agree"
     return f"Tested twice with other phrases: {agree}, kappa {kappa}."
-
-
-# --- the list of labels ----------------------------------------------------------------------------------
-
-Href = Callable[[Mapping[str, Any]], str]
-HEAD = ("feature", "label", "class", "own text", "whole label", "parts above control", "failure", "dots")
-
-
-def labels_html(tests: Sequence[Mapping[str, Any]], plots: Sequence[Plot], href: Href, title: str) -> str:
-    """One row a test, in the order given; the number opens the verdict."""
-    head = "".join(f'<th scope="col">{escape(h)}</th>' for h in HEAD)
-    rows = "".join(_label_row(t, plot, href(t)) for t, plot in zip(tests, plots, strict=True))
-    return (
-        f'{SCROLL.format("all labels")}<table class="p-list p-labels-list"><caption>{escape(title)}</caption>'
-        f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
-    )
-
-
-def _label_row(t: Mapping[str, Any], plot: Plot, href: str) -> str:
-    link = f'<a href="{escape(href)}" target="_self" data-feature="{int(t["test"])}">{int(t["feature"])}</a>'
-    label = escape(visible(one_line(t["label"], 140))) or "<em>empty label</em>"
-    parts = (
-        "not measured"
-        if t["kind"] == "NOT-PROPOSED" or missing(t["n_parts_up"])
-        else f"{int(t['n_parts_up'])} of {int(t['n_parts'])}"
-    )
-    failure = "not measured" if missing(t["failure"]) else f"{100 * t['failure']:+.0f} points"
-    cells = (rate_text(t["own_rate"]), rate_text(t["whole_rate"]), parts, failure)
-    return (
-        f'<tr><th scope="row">{link}</th><td class="p-about" dir="auto">{label} '
-        f"<small>{escape(visible(one_line(t['label_source'], 40)))}</small></td><td>{badge_html(t['kind'])}</td>"
-        + "".join(f"<td>{escape(c)}</td>" for c in cells)
-        + f"<td>{small_html(plot)}</td></tr>"
-    )

@@ -83,8 +83,13 @@ def verdict_html(test: Mapping[str, Any], theta: str, more: str = "") -> str:
         f'<section class="p-verdict p-{known.tone}" aria-label="Verdict">'
         f"<p>{badge_html(kind)} <strong>{escape(known.short)}</strong>{escape(meaning)}</p>"
         f'<h2 dir="auto">“{label}”{source}</h2>'
-        f'<p class="p-why" dir="auto">{escape(visible(one_line(why, 1500)))}</p>{lines}</section>'
+        f'<p class="p-why" dir="auto">{_kept(escape(visible(one_line(why, 1500))))}</p>{lines}</section>'
     )
+
+
+def _kept(html: str) -> str:
+    """A number stays on the line of its percent sign."""
+    return html.replace(" %", "&nbsp;%")
 
 
 def opaque_text(tests: Sequence[Mapping[str, Any]]) -> str:

@@ -9,7 +9,18 @@ import pandas as pd
 import streamlit as st
 
 from core.store import Run
-from dashboard import controls, facts, links, readers, subject, verdict_export, verdict_list, verdict_summary, widgets
+from dashboard import (
+    controls,
+    facts,
+    links,
+    readers,
+    subject,
+    verdict_export,
+    verdict_list,
+    verdict_rows,
+    verdict_summary,
+    widgets,
+)
 from dashboard.verdict_data import Tested, command
 from dashboard.verdict_plot import card_html, gallery_html
 
@@ -45,16 +56,17 @@ def render_labels(result: Tested, found: pd.DataFrame, run: Run) -> None:
     first = (min(state.decomposability_page, n_pages) - 1) * PER_PAGE
     rows = [{str(k): v for k, v in r.items()} for r in found.iloc[first : first + PER_PAGE].to_dict("records")]
     plots = [result.plot(int(r["test"]), "theta5") for r in rows]
-    title = f"{len(found)} of {len(result.tests)} labels, {state.decomposability_sort}. Failure: own text - whole label"
+    worst, bare = verdict_rows.worst_text(result.tests), verdict_summary.uncontrolled(result.tests)
+    title = f"{len(found)} of {len(result.tests)} labels, {state.decomposability_sort}. {worst}"
 
     def href(row: Mapping[str, Any]) -> str:
         return verdict_export.address(run, result, row)
 
+    title += ". Dots: " + ("parts" if bare else "own text, whole label, parts, near labels; line: control")
     if state.decomposability_show == "list":
-        st.html(verdict_summary.labels_html(rows, plots, href, title))
+        st.html(verdict_rows.labels_html(rows, plots, href, title, not bare))
     else:
-        line = "" if verdict_summary.uncontrolled(result.tests) else "; line: control"
-        st.caption(f"{title}. Rows: own text, whole label, parts, near labels{line}.")
+        st.caption(f"{title}.")
         st.html(gallery_html([card_html(r, p, href(r)) for r, p in zip(rows, plots, strict=True)]))
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if n_pages > 1:

@@ -5,7 +5,15 @@ from __future__ import annotations
 import streamlit as st
 
 from core.store import Run
-from dashboard import controls, subject, verdict_edit, verdict_phrases, verdict_screen, verdict_wording, widgets
+from dashboard import (
+    controls,
+    subject,
+    verdict_edit,
+    verdict_phrases,
+    verdict_screen,
+    verdict_wording,
+    widgets,
+)
 from dashboard.verdict_data import TestRef
 from dashboard.verdict_phrases import Phrase
 
@@ -54,10 +62,10 @@ def render_page(run: Run, feature: int, ref: TestRef) -> None:
         return
     act_max = verdict_screen.act_scale(run, feature, phrases)
     st.html(verdict_phrases.heat_html(phrases, theta, act_max, verdict_phrases.HEAT))
+    verdict_edit.render(run, feature, ref, phrases, theta, act_max)
     st.html('<h2 class="p-h">The phrases</h2>')
     render_filters()
     render_list(phrases, theta, act_max)
-    verdict_edit.render(run, feature, ref, phrases, theta, act_max)
     widgets.render_result_footer(run, ref.tested.result)
 
 

@@ -11,8 +11,10 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
+from core.results import results
 from core.store import Store
 from tests.browser import serving
+from tests.browser.conftest import PATIENCE
 from tests.browser.test_dashboard import query, settled
 from tests.decomposition_factory import write_decomposition
 
@@ -121,3 +123,44 @@ def test_pages_fit_the_window_and_are_accessible(
         assert here.locator("[data-testid=stMain]").evaluate("m => m.scrollWidth - m.clientWidth") == 0
         found = [v for v in Axe().run(here).response["violations"] if v["impact"] in ("serious", "critical")]
         assert [(v["id"], v["nodes"][0]["html"][:300]) for v in found] == []
+
+
+def test_bos_counted_moves_the_dots_and_reopens_elsewhere(here: Page, tested: str, chromium: Browser) -> None:
+    here.goto(f"{tested}/feature?run=toy&feature=3")
+    expect(here.locator(".p-dots")).to_be_visible()
+    here.get_by_text("counted", exact=True).click()
+    settled(here, feature_bos="counted")
+    expect(here.locator(".p-bos")).to_contain_text("so does every control")
+    for row in here.locator(".p-dots tbody tr.p-r-part").all():
+        track, dot = row.locator(".p-track").bounding_box(), row.locator(".p-dot:not(.p-was)").bounding_box()
+        assert track is not None
+        assert dot is not None
+        assert abs(dot["x"] + dot["width"] / 2 - track["x"] - track["width"]) < 2
+        expect(row.locator(".p-was")).to_be_visible()
+    reopens(here, chromium, ".p-bos")
+
+
+def test_phrases_changed_in_the_table_are_tested_again_on_the_demos_own_model(
+    chromium: Browser, tmp_path: Path
+) -> None:
+    pytest.importorskip("torch")
+    shutil.copytree(serving.ROOT / "cache" / "demo", tmp_path / "demo")
+    run = Store(tmp_path).run("demo")
+    feature = int(results(run, "decomposition")[0].table("tests")["feature"].iloc[0])
+    with serving.serve(tmp_path, HF_HUB_OFFLINE="1", OMP_NUM_THREADS="1") as address, chromium.new_page() as page:
+        page.set_default_timeout(PATIENCE)
+        page.goto(f"{address}/phrases?run=demo&feature={feature}")
+        expect(page.locator(".p-heat")).to_be_visible()
+        settled(page, phrases_page="1")
+        old = query(page)["phrases_test"]
+        page.get_by_text("Change these phrases and measure again").click()
+        page.get_by_role("button", name="Measure again").click()
+        expect(page.get_by_text("Measured again:")).to_be_visible(timeout=180_000)
+        assert query(page)["phrases_test"] != old
+        expect(page.get_by_text("Label (2 tests)")).to_be_visible()
+        page.goto(f"{address}/phrases?run=demo&feature={feature}&phrases_test={old}")
+        settled(page, phrases_test=old)
+    again, before = (r.table("tests").set_index("feature").loc[feature] for r in results(run, "decomposition"))
+    assert again["generator"] == f"phrases_{feature}.csv"
+    assert again["kind"] == before["kind"], "the same phrases, the same verdict"
+    assert again["parts_rate"] == pytest.approx(before["parts_rate"])

@@ -26,6 +26,9 @@ class FakeSource:
     def about(self) -> dict[str, Any]:
         return {"source": "a fake"}
 
+    def bos_acts(self, features: Sequence[int]) -> np.ndarray | None:
+        return None
+
     def measure(
         self, stimuli: Sequence[Stimulus], features: Sequence[int], advance: Callable[[float], None] = lambda n: None
     ) -> Measured:
@@ -40,8 +43,9 @@ class FakeSource:
             for i, words in enumerate(tokens)
             for f in features
         }
+        largest = [[acts[i, f].max() if len(acts[i, f]) else np.nan for f in features] for i in range(len(stimuli))]
         return Measured(
-            max_act=np.zeros((len(stimuli), len(features)), np.float32),
+            max_act=np.array(largest, np.float32).reshape(len(stimuli), len(features)),
             str_tokens=tuple(tuple(f" {word}" for word in words) for words in tokens),
             acts=acts,
             problems={i: "there is no token in it" for i, words in enumerate(tokens) if not words},

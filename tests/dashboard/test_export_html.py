@@ -13,6 +13,7 @@ import pytest
 from core.errors import NotFoundError
 from core.store import Store
 from dashboard import export_html, nav, views_html
+from dashboard.truth_data import Known
 from tests.dashboard.conftest import HOSTILE, Open
 from tests.decomposition_factory import write_decomposition
 
@@ -116,6 +117,14 @@ def test_a_file_of_a_verdict_holds_sentence_plot_and_phrases(own_cache: Path, mo
         own_cache, "feature", {"run": "toy", "feature": "5", "feature_view": "activations"}
     )
     assert "LABEL-FAILS" in saved(own_cache, "decomposability", {"run": "toy"})
+
+
+def test_a_file_of_a_feature_with_planted_truth_says_it(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "Planted truth:" not in saved(cache, "feature", LINK)
+    known = Known("weather=<b>rain</b>", 0.9, 0.8, 0.85, True, 120, (), ())
+    monkeypatch.setattr(views_html.readers, "truth_of", lambda run, feature: known)
+    html = saved(cache, "feature", LINK)
+    assert "<strong>Planted truth:</strong> stands for weather=&lt;b&gt;rain&lt;/b&gt; (precision 0.900" in html
 
 
 def test_the_footer_of_a_file_is_of_the_result_that_its_link_names(

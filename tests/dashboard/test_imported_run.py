@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from core.formats.decomposability_run import import_decomposability
+from core.results import results
 from core.store import Store
 from tests.dashboard.conftest import Open, alerts, texts
 from tests.published_csv import rows, write_csv
@@ -66,3 +68,29 @@ def test_the_verdict_shows_the_counts_there_are(open_page: Open, imported_cache:
     assert "at least 12 phrases a part" in shown
     assert "has no model" in shown, "own text cannot be measured, and the page says so before it is typed"
     assert shown.count('class="p-r-part"') == 5, "one row of the plot a part, at threshold 0"
+
+
+def test_the_list_says_what_was_counted_and_orders_by_it(open_page: Open, imported_cache: Path) -> None:
+    at = open_page(imported_cache, "decomposability", run="published")
+    html = texts(at)
+    listed = html[html.index("p-labels-list") :].partition("</table>")[0]
+    for column in ("counting says", "parts that fire", "phrases that fire"):
+        assert f'<th scope="col">{column}</th>' in listed
+    for column in ("own text", "whole label", "failure"):
+        assert f'<th scope="col">{column}</th>' not in listed
+    assert "not measured" not in listed
+    shown = [float(share) for share in re.findall(r'"phrases that fire">([0-9.]+) %</td>', listed)]
+    assert len(shown) == 12
+    assert shown == sorted(shown)
+    assert shown[0] < shown[-1]
+
+
+def test_bos_can_be_counted_where_the_file_has_it(open_page: Open, imported_cache: Path) -> None:
+    run = Store(imported_cache).run("published")
+    tests = results(run, "decomposition")[0].table("tests")
+    quiet, loud = (int(tests.loc[tests["bos_act"] == act, "feature"].iloc[0]) for act in (0.0, 60.0))
+    link = {"run": "published", "feature_view": "verdict", "feature_bos": "counted"}
+    assert "The feature is silent at BOS" in texts(open_page(imported_cache, "feature", feature=str(quiet), **link))
+    html = texts(open_page(imported_cache, "feature", feature=str(loud), **link))
+    assert "At BOS the feature&#x27;s act is 60.0" in html
+    assert "control" not in html[html.index("p-bos") : html.index("p-dots")]

@@ -210,13 +210,13 @@ def test_strangers_labels_parts_and_phrases_stay_text(open_page: Open, tested_ca
 
 
 def test_what_the_language_model_was_asked_and_answered_is_shown_as_text(tested_cache: Path) -> None:
-    from dashboard import verdict_screen
-    from dashboard.verdict_screen import exchange_html
+    from dashboard import verdict_asked
+    from dashboard.verdict_asked import exchange_html
 
     found = Ledger(tested_cache / "toy" / "ledger.jsonl").exchange(ASKED.key("toy-1", "http://localhost:9/v1"))
     html = exchange_html(found)
     assert "Write &lt;b&gt;phrases&lt;/b&gt;\nfor weather" in html
-    assert verdict_screen._text("a\n\nb\u202e") == "a\n\nb&lt;U+202E&gt;"
+    assert verdict_asked._text("a\n\nb\u202e") == "a\n\nb&lt;U+202E&gt;"
     assert "It &lt;i&gt;rains&lt;/i&gt;." in html
     assert "toy-1 at 20" in html
 
@@ -311,7 +311,7 @@ def test_every_phrase_is_in_the_heatmap_and_in_the_list_of_its_group(open_page: 
     at = open_page(tested_cache, "phrases", run="toy", feature="3", phrases_group="part")
     html = texts(at)
     assert "Part “relativity”" in html
-    assert "60 of 199 phrases" in at.caption[0].value
+    assert any("60 of 199 phrases" in c.value for c in at.caption)
     assert html[html.index('"p-cells"') : html.index("The phrases")].count("<span") == 199
     edited = at.get("data_editor") or at.dataframe
     assert isinstance(edited[-1].value, pd.DataFrame)

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from core.maths.verdict_types import EVERY_PART, NO_PART, SOME_PART
-from dashboard import verdict_charts, verdict_list, verdict_summary
+from dashboard import verdict_charts, verdict_list, verdict_rows, verdict_summary
 from dashboard.verdict_plot import Plot
 
 KINDS = ["ALL-PARTS", "LABEL-FAILS", "LABEL-FAILS", "SOME-PARTS", "UNDECIDED", "WHOLE-ONLY", "NOT-PROPOSED"]
@@ -125,7 +125,7 @@ def test_filters_are_literal_and_ranges_leave_out_what_was_not_measured(tests: p
 
 def test_rows_escape_labels_and_link_by_test(tests: pd.DataFrame) -> None:
     rows = [{str(k): v for k, v in r.items()} for r in tests.to_dict("records")]
-    html = verdict_summary.labels_html(rows, [Plot((), None, None)] * 7, lambda r: f"feature?x={r['test']}&y", "t")
+    html = verdict_rows.labels_html(rows, [Plot((), None, None)] * 7, lambda r: f"feature?x={r['test']}&y", "t")
     assert "<b>label" not in html
     assert '<a href="feature?x=3&amp;y" target="_self" data-feature="3">3</a>' in html
     assert "+90 points" in html
