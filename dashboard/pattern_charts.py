@@ -7,7 +7,6 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from core.analyses.distances_block import Block
 from dashboard.wording import number
 
 MARKS = {"raw": "circle", "binary": "square", "unit": "diamond", "phi": "cross", "log1p": "x", "jaccard kernel": "star"}
@@ -17,6 +16,7 @@ LINES = (
     ("null_q95", "shuffled columns, 95th percentile", "dash"),
     ("shift_q95", "circular shifts, 95th percentile", "dot"),
 )
+GREY = "#808996"  # seen on light and on dark
 LEGEND = {"orientation": "h", "yref": "container", "y": 1, "yanchor": "top", "x": 0}
 
 
@@ -27,7 +27,9 @@ def spectrum(table: pd.DataFrame, k: int) -> go.Figure:
         if table[column].notna().any():
             figure.add_trace(go.Scatter(x=x, y=table[column], name=name, mode="lines+markers", line={"dash": dash}))
     if k:
-        figure.add_vline(x=k + 0.5, line={"width": 1, "dash": "dot"}, annotation_text=f"k = {k}")
+        figure.add_vline(
+            x=k + 0.5, line={"width": 1, "dash": "dot", "color": GREY}, annotation_text=f"k = {k}", annotation_xshift=4
+        )
     figure.update_layout(**LAYOUT, legend=LEGEND)
     figure.update_xaxes(title="component", fixedrange=True)
     figure.update_yaxes(title="singular value, centred", rangemode="tozero", fixedrange=True)
@@ -60,14 +62,25 @@ def over_k(scores: pd.DataFrame, similarity: str) -> go.Figure:
         )  # fmt: skip
     ceiling = some["partial_null_hi"].max()
     if ceiling == ceiling:
-        figure.add_hline(y=ceiling, line={"dash": "dash", "width": 1}, annotation_text="highest of shuffled columns")
-    ticks = sorted(some["k"].dropna().astype(int).unique())
+        figure.add_hline(
+            y=ceiling, line={"dash": "dash", "width": 1, "color": GREY}, annotation_text="highest of shuffled columns"
+        )
+    ticks = _apart(sorted(some["k"].dropna().astype(int).unique()))
     figure.update_layout(**LAYOUT, legend=LEGEND)
     figure.update_xaxes(
         title="components k", type="log", tickvals=[*ticks, full], ticktext=[*map(str, ticks), "all"], fixedrange=True
     )
     figure.update_yaxes(title="Spearman beyond density", fixedrange=True)
     return figure
+
+
+def _apart(ticks: list[int]) -> list[int]:
+    """Those that do not run into each other on a phone's logarithmic axis."""
+    kept: list[int] = []
+    for tick in ticks:
+        if not kept or tick >= 1.4 * kept[-1]:
+            kept.append(int(tick))
+    return kept
 
 
 def over_k_alt(scores: pd.DataFrame, similarity: str) -> str:
@@ -82,7 +95,6 @@ NAMES = {
     "jaccard": "Jaccard", "dice": "Dice", "overlap": "overlap", "phi": "phi", "decoder_cosine": "decoder cosine",
     "c_cosine": "cosine of C", "c_euclid": "distance in C",
 }  # fmt: skip
-N_SVG = 10_000  # cells; more markers than this need WebGL
 TITLES = {"real": "this run", "shuffled": "shuffled columns"}
 
 
@@ -91,10 +103,10 @@ def affinity_name(key: str) -> str:
 
 
 def pair_histogram(whole: pd.DataFrame, own: pd.DataFrame, affinity: str, feature: int) -> go.Figure:
-    """Shares of pairs by affinity: of all pairs, of shuffled columns where they say something, of one feature."""
-    figure = go.Figure()
+    """Shares of pairs by affinity: of all pairs, of chance where it was computed, of one feature."""
+    figure, chance = go.Figure(), "random directions" if affinity == "decoder_cosine" else "shuffled columns"
     total, mine = whole[whole["affinity"] == affinity], own[own["affinity"] == affinity]
-    lines = [("all pairs", total, "counts", "solid"), ("shuffled columns", total, "null_counts", "dash")]
+    lines = [("all pairs", total, "counts", "solid"), (chance, total, "null_counts", "dash")]
     for name, table, column, dash in [*lines, (f"pairs of feature {feature}", mine, "counts", "dot")]:
         counts = table[column].iloc[0] if len(table) else None
         if counts is None or not np.sum(counts):
@@ -120,47 +132,6 @@ def pair_histogram_alt(whole: pd.DataFrame, affinity: str) -> str:
     edges = np.linspace(row["lo"], row["hi"], len(row["counts"]) + 1)
     at = int(np.argmax(row["counts"]))
     return f"Most pairs of features have a {NAMES[affinity]} of {number(edges[at])} to {number(edges[at + 1])}"
-
-
-def heatmap(block: Block, by: str) -> go.Figure:
-    """One affinity between the features of a block, in its order; the diagonal, which is 1, is left blank.
-
-    Invisible markers over the cells carry hover and clicks, because heatmaps return none.
-    """
-    n, z = len(block.features), np.array(getattr(block, by), np.float64)
-    np.fill_diagonal(z, np.nan)
-    ticks = {"tickvals": np.arange(n), "ticktext": list(map(str, block.features)), "showgrid": False}
-    few = ticks if n <= 60 else {"showticklabels": False, "showgrid": False}
-    signed = by in ("phi", "decoder_cosine") and np.nanmin(z) < 0
-    scale = {"zmid": 0, "colorscale": "RdBu_r"} if signed else {"zmin": 0}
-    bar = {"title": {"text": NAMES[by], "side": "right"}, "thickness": 10}
-    figure = go.Figure(go.Heatmap(z=z.astype(np.float32), hoverinfo="skip", colorbar=bar, **scale))
-    y, x = (i.ravel() for i in np.indices((n, n)))
-    cosine = np.full(z.shape, np.nan) if block.decoder_cosine is None else block.decoder_cosine
-    values = (block.n_both, block.jaccard, block.phi, cosine)
-    about = [block.features[y], block.features[x], *(v.ravel() for v in values)]
-    markers = go.Scattergl if n * n > N_SVG else go.Scatter
-    figure.add_trace(
-        markers(
-            x=x, y=y, mode="markers", opacity=0, marker={"size": max(4, 560 // n), "symbol": "square"},
-            customdata=np.stack(about, 1).astype(np.float32), showlegend=False, name="",
-            hovertemplate="features %{customdata[0]} and %{customdata[1]}<br>Jaccard %{customdata[3]:.3f}, phi "
-            "%{customdata[4]:.3f}<br>decoder cosine %{customdata[5]:.3f}<br>both fire %{customdata[2]:,} times",
-        )
-    )  # fmt: skip
-    figure.update_layout(height=680, margin={"l": 0, "r": 0, "t": 8, "b": 0})
-    figure.update_xaxes(range=[-0.5, n - 0.5], tickangle=-90, tickfont={"size": 10}, zeroline=False, **few)
-    figure.update_yaxes(range=[n - 0.5, -0.5], tickfont={"size": 10}, zeroline=False, **few)
-    return figure
-
-
-def heatmap_alt(block: Block, by: str) -> str:
-    """The nearest pair of a map, in a sentence."""
-    z = np.nan_to_num(np.array(getattr(block, by), np.float64), nan=-np.inf)
-    np.fill_diagonal(z, -np.inf)
-    a, b = np.unravel_index(int(z.argmax()), z.shape)
-    pair = f"features {block.features[a]} and {block.features[b]} with {number(z[a, b])}"
-    return f"{NAMES[by]} between {len(block.features)} features; the nearest are {pair}"
 
 
 def pair_density(scatter: pd.DataFrame, variant: str) -> go.Figure:

@@ -12,9 +12,7 @@ import pandas as pd
 
 from core.analyses import conjecture, feature_distances, pattern_svd, prototype_interpretability
 from core.analyses.base import Analysis
-from core.analyses.distances_block import MAX_SIDE, Block, affinities_of
 from core.errors import NotFoundError
-from core.maths.jaccard_kernel import dendrogram
 from core.results import Result, require_result, results
 from core.store import Run
 from dashboard import examples
@@ -22,9 +20,9 @@ from dashboard.examples import Example, Group
 
 CONJECTURE, DISTANCES, PROTOTYPES = conjecture.ANALYSIS, feature_distances.ANALYSIS, pattern_svd.ANALYSIS
 BEFORE = 16  # tokens shown before a row
+HARDLY = 0.2  # of the other end: what reaches no farther is no opposite
 METHODS = ("varimax", "svd", "nmf")  # in the order in which they are offered
-DRAWN = ("jaccard", "dice", "overlap", "phi", "decoder_cosine")  # affinities of a map
-COLUMNS = (*DRAWN, "c_cosine", "c_euclid", "n_both")
+COLUMNS = ("jaccard", "dice", "overlap", "phi", "decoder_cosine", "c_cosine", "c_euclid", "n_both")
 ENDS = {"+": "Most like it", "-": "Its opposite"}
 
 
@@ -126,6 +124,7 @@ def card_groups(
     loadings, rows = found.of(found.loadings, method, number), found.of(found.rows, method, number)
     acts = {int(f): run.acts(int(f)) for f in loadings["feature"]}
     special = np.array(sorted(run.special_ids), np.int32)
+    reach = rows.assign(far=rows["score"].abs()).groupby("end")["far"].max()
     groups = []
     for end, title in ENDS.items():
         some = rows[rows["end"] == end].sort_values("rank")
@@ -140,6 +139,8 @@ def card_groups(
         ]
         none = "" if weights else "; none of its largest loadings pulls this way"
         about = f"{len(shown)} rows farthest out at this end, one per context; each ends at its row's token{none}"
+        if reach[end] < HARDLY * reach.max():
+            about += f". Hardly an end: it reaches {reach[end] / reach.max():.0%} as far as the other"
         groups.append(Group(f"{title} ({end})", about, shown, unit="loadings firing", value="score"))
     return groups
 
@@ -195,42 +196,52 @@ def neighbourhood(near: Near, by: str) -> list[int]:
     return list(dict.fromkeys(first + near.neighbours.sort_values("rank")["neighbour"].tolist()))
 
 
-def mapped(table: pd.DataFrame, which: str, listed: Sequence[int], feature: int, near: Near, by: str) -> list[int]:
-    """The features that a map may show, those to be kept first: the list, the densest, random ones, or neighbours."""
+@dataclass(frozen=True)
+class Chosen:
+    """The features that a map may show, those to be kept first, and in words which they are or why there are none."""
+
+    features: list[int]
+    why: str
+
+
+def mapped(
+    table: pd.DataFrame, result: Result, which: str, listed: Sequence[int], feature: int, near: Near, by: str
+) -> Chosen:
+    """The list, the densest, random ones, neighbours, the feature's cluster in C, or the medoids of all clusters."""
     alive = table[table["n_firings"] > 0]
     if which == "list":
-        return list(listed)
+        return Chosen(list(listed), "The list" if len(listed) > 1 else "A map of the list needs two features on it.")
     if which == "densest":
-        return [int(f) for f in alive.sort_values("n_firings", ascending=False, kind="stable")["feature"]]
+        dense = alive.sort_values("n_firings", ascending=False, kind="stable")["feature"]
+        return Chosen([int(f) for f in dense], "The features that fire most")
     if which == "random":
-        return [int(f) for f in np.random.default_rng(0).permutation(alive["feature"].to_numpy())]
-    return [feature, *(int(f) for f in neighbourhood(near, by))]
+        drawn = np.random.default_rng(0).permutation(alive["feature"].to_numpy())
+        return Chosen([int(f) for f in drawn], "Features drawn at random")
+    if which == "cluster":
+        return cluster(result, feature)
+    if which == "medoids":
+        return cluster_medoids(result)
+    found = neighbourhood(near, by)
+    said = f"Feature {feature} with its neighbours" if found else f"Feature {feature} has no neighbours to map."
+    return Chosen([feature, *(int(f) for f in found)] if found else [], said)
 
 
-def block_frame(block: Block) -> pd.DataFrame:
-    """Every pair of a map once, for download."""
-    a, b = np.triu_indices(len(block.features), 1)
-    names = [n for n, v in vars(block).items() if n != "features" and v is not None]
-    pairs = {"feature": block.features[a], "other": block.features[b]}
-    return pd.DataFrame(pairs | {n: getattr(block, n)[a, b] for n in names})
+def cluster(result: Result, feature: int) -> Chosen:
+    """The features of the feature's cluster, itself first, then those nearest to the cluster's middle."""
+    table = result.table("clusters")
+    own = table.loc[table["feature"] == feature, "cluster"]
+    if not len(own):
+        return Chosen([], f"Feature {feature} is in no cluster: its column of C has no length, or it was not compared.")
+    inside = table[table["cluster"] == own.iloc[0]].sort_values("cosine", ascending=False, kind="stable")
+    members = [feature, *(int(f) for f in inside["feature"] if f != feature)]
+    medoid = int(inside["medoid"].iloc[0])
+    return Chosen(
+        members if len(members) > 1 else [],
+        f"The cluster of feature {feature} by cosine in C, {len(members):,} features in all; its medoid is {medoid}",
+    )
 
 
-def load_block(run: Run, folder: Path, features: tuple[int, ...], by: str) -> Block:
-    """The block of some features in the order of the dendrogram by one affinity; those that never fire left out."""
-    result = Result(folder)
-    per_context = result.manifest["params"]["per"] == "context"
-    n_units = int(result.table("units", ["n_units"])["n_units"].iloc[0])
-    alive = np.array([f for f in features[:MAX_SIDE] if len(run.acts(f).act)], np.int64)
-    if len(alive) < 2:
-        raise NotFoundError(
-            "fewer than two of these features fire", "a map needs two", "choose others: more neighbours, or a list"
-        )
-    block = affinities_of(run, alive, per_context, n_units)
-    by_which = getattr(block, by)
-    if by_which is None:
-        raise NotFoundError(
-            f"the decoder of run {run.name!r} is not here", "its cosines cannot be drawn", "choose another affinity"
-        )
-    order = dendrogram(by_which)[1]
-    again = {n: v[np.ix_(order, order)] for n, v in vars(block).items() if n != "features" and v is not None}
-    return Block(**({"decoder_cosine": None} | again), features=alive[order])
+def cluster_medoids(result: Result) -> Chosen:
+    """One feature for every cluster, in the clusters' order."""
+    found = result.table("clusters").sort_values("cluster")["medoid"].drop_duplicates()
+    return Chosen([int(f) for f in found], f"The medoids of {len(found):,} clusters by cosine in C")

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Any
 
 from core.analyses.base import Analysis
 from core.store import Run
-from dashboard import controls, facts, listing, pattern_data, pattern_facts, pattern_readers, readers, tokens
+from dashboard import (
+    controls,
+    facts,
+    listing,
+    pattern_data,
+    pattern_facts,
+    pattern_pair,
+    pattern_readers,
+    readers,
+    tokens,
+)
 from dashboard.export_html import table_html
 from dashboard.pattern_charts import NAMES
 
@@ -57,10 +68,20 @@ def distances(run: Run, link: Link, base: str) -> Page:
     near = pattern_readers.near(pattern_readers.require_distances(run), feature)
     found, head = pattern_data.nearest(near, by), _head(title, pattern_data.DISTANCES)
     if not len(found):
-        return title, [head, f"<p>{escape(pattern_facts.none_near(near, feature))}</p>"]
+        return title, [head, f"<p>{escape(pattern_facts.none_near(near, feature, pattern_data.stored_as(by)))}</p>"]
     values = pattern_data.affinities_shown(found)
     said = f"Nearest to feature {feature} by {NAMES[by]}; {pattern_facts.neighbours_said(by, near.units)}"
-    return title, [head, _listed(run, found["neighbour"].tolist(), values, said, base)]
+    sections = [head, _listed(run, found["neighbour"].tolist(), values, said, base)]
+    if re.fullmatch(r"[0-9]{1,9},[0-9]{1,9}", link.get("distances_pair", "")):
+        a, b = (run.require_feature(int(n)) for n in link["distances_pair"].split(","))
+        rows = [readers.feature_row(run, f) for f in (a, b)]
+        names = [pattern_facts.known_as(row["label"], row["tokens"]) for row in rows]
+        pair = pattern_readers.pair(run, pattern_readers.require_distances(run), a, b)
+        html = pattern_pair.pair_html(
+            pair, (names[0], names[1]), lambda n: f"{base}/feature?run={run.name}&feature={n}"
+        )
+        sections += ["<h2>The pair</h2>", html, f"<p>{escape(pattern_facts.pair_order(pair.per_context))}</p>"]
+    return title, sections
 
 
 def conjecture(run: Run, link: Link, base: str) -> Page:

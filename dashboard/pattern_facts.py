@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from core.analyses.conjecture_tables import WEAK
 from dashboard.facts import Fact
 from dashboard.pattern_data import METHODS, Mix, Near
-from dashboard.wording import count, interval, missing, number, percent
+from dashboard.wording import count, interval, missing, number, one_line, percent
 
 N_SHOWN = 5  # coefficients of a feature
+NOT_STORED = {"decoder_cosine": "Cosines of decoder rows"}
 FEATURES, SHUFFLED = "feature", "feature, rows shuffled"
 SCORES = {
     "auroc": ("held-out AUROC", "a bag of tokens tells its rows from others; chance 0.5"),
@@ -59,7 +61,7 @@ def compared_html(groups: pd.DataFrame | None, run: str) -> str:
         command = f"prism analyze {run} prototype_interpretability"
         said = f"Whether prototypes are easier to describe than features: <code>{escape(command)}</code>"
         return f'<p class="p-none">{said}</p>'
-    names = [n for n in SCORES if groups[n].notna().any()]
+    names = [n for n in SCORES if n in groups and groups[n].notna().any()]
     head = "".join(f'<th scope="col" title="{escape(SCORES[n][1])}">{SCORES[n][0]}</th>' for n in names)
     rows = "".join(_group(row, names) for row in groups.to_dict("records"))
     caption = "Are prototypes easier to describe than features? Matched for density; 95 % intervals over components"
@@ -119,8 +121,13 @@ def mix_html(mix: Mix | None, href: Callable[[str, int], str]) -> str:
     )
 
 
-def none_near(near: Near, feature: int) -> str:
+def none_near(near: Near, feature: int, by: str = "") -> str:
     """Why a feature has no neighbours."""
+    if by and not (near.whole["affinity"] == by).any():
+        return (
+            f"{NOT_STORED.get(by, by)} were not computed: the result leaves the decoder out (--param decoder=false), "
+            "because the SAE's folder was not there or to save time. Without that parameter it compares decoders too."
+        )
     if len(near.histograms):
         return f"Feature {feature} fires together with no other."
     units = near.units
@@ -137,3 +144,65 @@ def neighbours_said(by: str, units: Mapping[str, Any]) -> str:
     chance = "" if missing(null) else f"the nearest of shuffled columns has a median of {number(null)}; "
     kind = "C holds one column per feature of the factorised firings; " if by.startswith("c_") else ""
     return f"{kind}{chance}{count(units['n_features'])} features compared over {count(units['n_units'])} units"
+
+
+def ranks_html(ranks: pd.DataFrame) -> str:
+    """How many components stand above chance, by criterion, and what each assumes."""
+    rows = "".join(
+        f'<tr><th scope="row">{escape(str(r["criterion"]))}</th><td><strong>{count(r["k"])}</strong></td>'
+        f'<td class="p-about">{escape(str(r["assumes"]))}</td></tr>'
+        for r in ranks.to_dict("records")
+    )
+    head = "".join(f'<th scope="col">{name}</th>' for name in ("criterion", "k", "assumes"))
+    return (
+        '<div class="p-scroll"><table class="p-list"><caption>How many components</caption>'
+        f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
+    )
+
+
+VARIANTS = (
+    ("distance in C, as proposed", "raw", "euclid", "proposed_holds"),
+    ("cosine in unit-norm C", "unit", "cosine", "cosine_holds"),
+)
+BASELINES = {
+    "density only": "density alone",
+    "decoder cosine": "decoder cosine",
+    "excess on the fitted half": "co-firing counted directly",
+}
+
+
+def verdict_facts(scores: pd.DataFrame, verdict: Mapping[str, Any]) -> list[Fact]:
+    """The two variants named beforehand, beyond density with interval and null, and the baselines."""
+    facts = []
+    for title, scale, similarity, holds in VARIANTS:
+        rows = scores[(scores["scale"] == scale) & (scores["similarity"] == similarity) & (scores["k"] == verdict["k"])]
+        for row in rows.to_dict("records"):
+            weakly = "only weakly " if row["partial"] < WEAK else ""
+            answer = f"{weakly}predicts" if verdict[holds] else "does not predict"
+            note = f"beyond density {_signed(row['partial_lo'], row['partial_hi'])}; shuffled at most "
+            facts.append(Fact(f"{title}, k = {verdict['k']}", f"{row['partial']:+.2f}: {answer}",
+                              note + f"{row['partial_null_hi']:+.2f}", "Spearman with co-firing excess"))  # fmt: skip
+    for scale, title in BASELINES.items():
+        for row in scores[(scores["scale"] == scale) & (scores["similarity"] == "baseline")].to_dict("records"):
+            if not missing(row["spearman"]):
+                note = f"a baseline, densities left in {_signed(row['lo'], row['hi'])}"
+                facts.append(Fact(title, f"{row['spearman']:+.2f}", note, "Spearman with co-firing excess"))
+    return facts
+
+
+def _signed(lo: Any, hi: Any) -> str:
+    return "" if missing(lo) or missing(hi) else f"[{lo:+.2f}, {hi:+.2f}]"
+
+
+def known_as(label: str, tokens: str) -> str:
+    """A feature's label, or else the tokens at its peaks."""
+    return one_line(str(label) or f"no label; peaks on {tokens}", 70)
+
+
+def pair_order(per_context: bool) -> str:
+    """In which order the contexts of a pair stand."""
+    where = "in one context, wherever in it" if per_context else "on one token"
+    return (
+        f"Together means {where}. Both: in order of the weaker of the two acts, each as a share of its feature's "
+        "largest; one alone: in order of its act. One line per context; the strongest need not be typical."
+    )

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.analyses.distances_block import Block
 from core.results import Result
 from core.store import Run
-from dashboard import pattern_data, readers
+from dashboard import pattern_charts, pattern_data, pattern_facts, pattern_map, pattern_pair, readers
 from dashboard.examples import Group
-from dashboard.pattern_data import CONJECTURE, DISTANCES, PROTOTYPES, Mix, Near, Prototypes
+from dashboard.pattern_data import CONJECTURE, DISTANCES, PROTOTYPES, Chosen, Mix, Near, Prototypes
+from dashboard.pattern_map import Map, Pairs, Picture, Window
+from dashboard.pattern_pair import Pair
 from dashboard.readers import Stamp, manifest_stamp
 from dashboard.wording import missing
 
@@ -61,9 +64,31 @@ def near(result: Result, feature: int) -> Near:
     return _near(result.path, str(result.path), manifest_stamp([result.path]), feature)
 
 
-def block(run: Run, result: Result, features: tuple[int, ...], by: str) -> Block:
-    """Affinities between some features, ordered by one of them."""
-    return _block(run, result.path, str(result.path), manifest_stamp([result.path]), features, by)
+def mapped(run: Run, result: Result, which: str, listed: Sequence[int], feature: int, near: Near, by: str) -> Chosen:
+    """The features that a map may show."""
+    table = readers.feature_table(run).frame
+    return pattern_data.mapped(table, result, which, listed, feature, near, by)
+
+
+def pairs(run: Run, result: Result, features: np.ndarray) -> Pairs:
+    """All pairs of some features ``[n]`` int64."""
+    return _pairs(run, result.path, str(result.path), manifest_stamp([result.path]), features.tobytes())
+
+
+def arranged(result: Result, of: Pairs, by: str) -> Map:
+    """The same in the order of a dendrogram."""
+    return _arranged(of, str(result.path), manifest_stamp([result.path]), of.features.tobytes(), by)
+
+
+def picture(run: Run, result: Result, of: Pairs, found: Map, window: Window) -> Picture:
+    """A part of the map as a screen shows it."""
+    stamp = manifest_stamp([result.path])
+    return _picture(run, of, found, str(result.path), stamp, of.features.tobytes(), found.by, window)
+
+
+def pair(run: Run, result: Result, a: int, b: int) -> Pair:
+    """Where two features fire, together and alone."""
+    return _pair(run, result.path, str(result.path), manifest_stamp([result.path]), a, b)
 
 
 @st.cache_resource(max_entries=4, show_spinner="Reading the prototypes")
@@ -92,6 +117,32 @@ def _near(_folder: Path, path: str, stamp: Stamp, feature: int) -> Near:
     return pattern_data.load_near(_folder, feature)
 
 
-@st.cache_resource(max_entries=8, show_spinner="Counting what fires together")
-def _block(_run: Run, _folder: Path, path: str, stamp: Stamp, features: tuple[int, ...], by: str) -> Block:
-    return pattern_data.load_block(_run, _folder, features, by)
+@st.cache_resource(max_entries=3, show_spinner="Counting what fires together")
+def _pairs(_run: Run, _folder: Path, path: str, stamp: Stamp, features: bytes) -> Pairs:
+    return pattern_map.load_pairs(_run, _folder, np.frombuffer(features, np.int64))
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _arranged(_pairs: Pairs, path: str, stamp: Stamp, features: bytes, by: str) -> Map:
+    return pattern_map.arrange(_pairs, by)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _picture(
+    _run: Run, _pairs: Pairs, _found: Map, path: str, stamp: Stamp, features: bytes, by: str, window: Window
+) -> Picture:
+    table = readers.feature_rows(_run, _pairs.features.tolist())
+    names = [pattern_facts.known_as(*row) for row in zip(table["label"], table["tokens"], strict=True)]
+    shown = pattern_map.picture(_pairs, _found, window, names)
+    alt = pattern_map.map_alt(_found, _pairs, window, pattern_charts.affinity_name(by))
+    return Picture(shown.about | {"alt": alt}, shown.body)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _pair(_run: Run, _folder: Path, path: str, stamp: Stamp, a: int, b: int) -> Pair:
+    result = Result(_folder)
+    per_context = result.manifest["params"]["per"] == "context"
+    n_units = int(result.table("units", ["n_units"])["n_units"].iloc[0])
+    return pattern_pair.load_pair(
+        _run, a, b, per_context, n_units, lambda f: readers.acts(_run, f), lambda ids: readers.contexts(_run, ids)
+    )

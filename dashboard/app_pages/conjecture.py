@@ -3,17 +3,48 @@
 from __future__ import annotations
 
 from html import escape
+from typing import Any
 
+import pandas as pd
 import streamlit as st
 
 from core.analyses.conjecture import ANALYSIS
+from core.analyses.conjecture_tables import PLANTED, RAW, SCORES
 from core.results import Result
-from dashboard import controls, files, pattern_charts, pattern_data, pattern_readers, subject, widgets
+from core.tables import TableSpec
+from dashboard import (
+    controls,
+    facts,
+    files,
+    pattern_charts,
+    pattern_data,
+    pattern_facts,
+    pattern_readers,
+    pattern_worked,
+    subject,
+    widgets,
+)
+
+
+def _table(frame: pd.DataFrame, spec: TableSpec, alt: str) -> None:
+    """A table of the result: numbers to two places, full rank in words, what each column is on hover."""
+    if "k" in frame:
+        frame = frame.assign(k=["all" if pd.isna(k) else str(int(k)) for k in frame["k"]])
+    about, floats = {c.name: c.about for c in spec.columns}, set(frame.select_dtypes("floating").columns)
+    config: dict[str, Any] = {}
+    for name in frame.columns:
+        title = name.replace("_", " ")
+        number = st.column_config.NumberColumn(title, help=about.get(name), format="%.2f")
+        config[name] = number if name in floats else st.column_config.Column(title, help=about.get(name))
+    st.dataframe(frame, hide_index=True, column_config=config, alt=alt)
 
 
 def render_test(result: Result) -> None:
-    st.html(f"<p>{escape(str(result.table('verdict')['sentence'].iloc[0]))}</p>")
-    scores = result.table("scores")
+    scores, verdict = result.table("scores"), result.table("verdict").iloc[0].to_dict()
+    st.html(
+        facts.facts_html(pattern_facts.verdict_facts(scores, {str(k): v for k, v in verdict.items()}))
+        + f"<p>{escape(str(verdict['sentence']))}</p>"
+    )
     st.segmented_control(
         "Similarity", controls.SIMILARITIES, key="conjecture_similarity", required=True, on_change=subject.acted
     )
@@ -26,7 +57,7 @@ def render_test(result: Result) -> None:
         "C is fitted on half of the documents; Spearman with how much more pairs fire together on the other half than "
         "their densities say, with what both densities explain taken off. Bars: 95 % intervals over documents."
     )
-    st.dataframe(scores, hide_index=True, alt="Every variant and baseline with intervals and nulls")
+    _table(scores, SCORES, "Every variant and baseline with intervals and nulls")
     with st.container(horizontal=True):
         widgets.render_downloads(lambda: scores, "conjecture", "scores")
 
@@ -48,13 +79,18 @@ def render_pairs(result: Result) -> None:
 
 def render_rest(result: Result) -> None:
     st.html('<h3 class="p-h">Distance and Jaccard over all pairs: a measure of density</h3>')
-    st.dataframe(result.table("raw"), hide_index=True, alt="Spearman with Jaccard distance beside shuffled columns")
+    _table(result.table("raw"), RAW, "Spearman with Jaccard distance beside shuffled columns")
     st.caption("Read each value beside its shuffled twin; the Jaccard kernel at full rank is exact by construction.")
     render_pairs(result)
     planted = result.table("planted")
     if len(planted):
         st.html('<h3 class="p-h">Features of one planted concept</h3>')
-        st.dataframe(planted, hide_index=True, alt="Share of pairs with one prototype, beside density-matched pairs")
+        _table(planted, PLANTED, "Share of pairs with one prototype, beside density-matched pairs")
+
+
+def render_worked() -> None:
+    with st.expander("The conjecture by hand: 6 contexts, 5 features, every step"):
+        st.html(pattern_worked.worked_html(pattern_worked.worked()))
 
 
 run = widgets.require_run()
@@ -63,5 +99,6 @@ result = pattern_data.require_newest(run, ANALYSIS)
 widgets.render_notes(subject.settle(*controls.of("conjecture")))
 render_test(result)
 render_rest(result)
+render_worked()
 widgets.render_result_footer(run, result)
 widgets.render_footer(run)

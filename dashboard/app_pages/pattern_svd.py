@@ -32,7 +32,7 @@ def render_spectrum(found: Prototypes) -> None:
         pattern_charts.spectrum(found.spectrum, k), key="pattern_svd_spectrum",
         alt=pattern_charts.spectrum_alt(found.spectrum, k), config=files.picture_config("spectrum"),
     )  # fmt: skip
-    right.dataframe(found.ranks, hide_index=True, alt="How many components, by criterion")
+    right.html(pattern_facts.ranks_html(found.ranks))
     right.caption(
         f"{int(matrix['n_rows']):,} rows x {int(matrix['n_features']):,} features; left out: {int(matrix['n_rare']):,} "
         f"that fire too rarely, {int(matrix['n_constant'])} that always fire, {int(matrix['n_short'])} short contexts. "

@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import spearmanr
 
 from core.analyses import conjecture, feature_distances, pattern_svd, prototype_interpretability
-from core.analyses.distances_block import affinities_of
-from core.errors import NotFoundError
+from core.analyses.distances_block import PairFirings
+from core.errors import InputError, NotFoundError
 from core.results import Result, results, run_analysis
 from core.store import Run
-from dashboard import pattern_charts, pattern_data, pattern_facts, subject, views_html
+from dashboard import (
+    heatmap_canvas,
+    pattern_charts,
+    pattern_data,
+    pattern_facts,
+    pattern_map,
+    pattern_pair,
+    pattern_worked,
+    subject,
+    views_html,
+)
+from dashboard.pattern_map import Pairs
 from tests.analyses.pattern_runs import topic_run
 from tests.dashboard.conftest import Open, alerts, texts
 
@@ -94,7 +109,8 @@ def test_a_bad_link_is_said_and_not_replaced(page: str, query: dict[str, str], c
         ("pattern_svd", "pattern_svd_method", "pca", "varimax"),
         ("pattern_svd", "pattern_svd_number", "99", "0"),
         ("distances", "distances_by", "<b>", "jaccard"),
-        ("distances", "distances_n", "301", "60"),
+        ("distances", "distances_n", "2001", "200"),
+        ("distances", "distances_window", "4-1,0-3", ""),
         ("conjecture", "conjecture_pairs", "raw, k = 9", "raw, all"),
     ],
 )
@@ -117,6 +133,15 @@ def test_a_file_of_a_page_says_what_the_page_says(
     said = {"pattern_svd": "Prototype 2, nmf", "distances": "Nearest to feature 6 by Jaccard", "conjecture": "predicts"}
     assert said[page] in html
     assert "Null: " in html
+
+
+def test_a_file_of_distances_holds_the_pair_of_the_link(cache: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PRISM_CACHE_DIR", str(cache))
+    link = {"run": "topics", "feature": "6", "distances_pair": "6,10"}
+    html = "".join(views_html.view_of("distances", run, link, "http://h").sections)
+    assert "Only 10 fires" in html
+    assert 'href="http://h/feature?run=topics&amp;feature=10"' in html
+    assert "The pair" not in "".join(views_html.view_of("distances", run, link | {"distances_pair": "6"}, "").sections)
 
 
 # --- Prototypes --------------------------------------------------------------------------------------------
@@ -252,6 +277,8 @@ def test_a_feature_that_was_not_compared_says_why(cache: Path, open_page: Open) 
 def test_a_map_of_one_feature_says_what_it_needs(cache: Path, open_page: Open) -> None:
     at = open_page(cache, "distances", run="topics", feature="6", features="6", distances_map="list")
     assert not at.exception
+    assert "needs two features" in texts(at)
+    at = open_page(cache, "distances", run="topics", feature="6", features="0,6", distances_map="list")
     assert "fewer than two of these features fire" in alerts(at)[0]
 
 
@@ -265,43 +292,261 @@ def test_only_the_rows_of_the_feature_are_read(run: Run) -> None:
     assert result.rows("distance_histograms", "feature", None)["affinity"].is_unique
 
 
+@pytest.fixture(scope="module")
+def pairs(run: Run) -> Pairs:
+    return pattern_map.load_pairs(run, newest(run, "feature_distances").path, np.arange(40))
+
+
 @pytest.mark.parametrize("per", ["token", "context"])
-def test_a_block_agrees_with_the_neighbours_and_with_counting(per: str, run: Run) -> None:
+def test_a_map_agrees_with_the_neighbours_table(per: str, cache: Path, tmp_path: Path) -> None:
+    run = Run(shutil.copytree(cache / "topics", tmp_path / "topics"))  # the pages read the newest result
     result = run_analysis(run, feature_distances.ANALYSIS, {"decoder": False, "k": 3, "per": per})
-    features = np.array([2, 3, 6, 10])
-    n_units = int(result.table("units")["n_units"].iloc[0])
-    block = affinities_of(run, features, per == "context", n_units)
+    found = pattern_map.load_pairs(run, result.path, np.arange(40))
     stored = result.table("distance_neighbours")
-    pairs = stored[stored["feature"].isin(features) & stored["neighbour"].isin(features)]
-    assert len(pairs)
-    place = {int(f): i for i, f in enumerate(features)}
-    for row in pairs.itertuples():
-        a, b = place[int(row.feature)], place[int(row.neighbour)]
-        assert block.n_both[a, b] == row.n_both
-        for name in ("jaccard", "dice", "overlap", "phi"):
-            assert getattr(block, name)[a, b] == pytest.approx(getattr(row, name), abs=1e-6)
-    assert block.decoder_cosine is None
+    row, column = (np.searchsorted(found.features, stored[name]) for name in ("feature", "neighbour"))
+    assert len(stored) > 1000
+    np.testing.assert_array_equal(found.n_both[row, column], stored["n_both"])
+    for name in ("jaccard", "dice", "overlap", "phi", "c_cosine", "c_euclid"):
+        np.testing.assert_allclose(found.affinity(name)[row, column], stored[name], atol=1e-5)
 
 
-def test_a_map_puts_features_of_one_topic_side_by_side(run: Run) -> None:
-    result = newest(run, "feature_distances")
-    block = pattern_data.load_block(run, result.path, tuple(range(2, 18)), "phi")
-    topics = block.features % 4
+def test_a_map_leaves_out_what_never_fires_and_says_so(run: Run, pairs: Pairs) -> None:
+    assert pairs.n_silent == 1  # feature 0
+    assert 0 not in pairs.features
+    with pytest.raises(NotFoundError, match="fewer than two"):
+        pattern_map.load_pairs(run, newest(run, "feature_distances").path, np.array([0, 6]))
+
+
+def test_a_map_without_the_decoder_says_why(pairs: Pairs) -> None:
+    with pytest.raises(NotFoundError, match="decoder") as error:
+        pattern_map.arrange(pairs, "decoder_cosine")
+    assert "no SAE folder" in error.value.detail
+
+
+@pytest.mark.parametrize("by", ["phi", "jaccard", "c_euclid", "c_cosine"])
+def test_a_map_puts_features_of_one_topic_side_by_side(by: str, run: Run) -> None:
+    some = pattern_map.load_pairs(run, newest(run, "feature_distances").path, np.arange(2, 18))
+    found = pattern_map.arrange(some, by)
+    topics = some.features[found.order] % 4
     assert (np.diff(topics) != 0).sum() == 3  # four topics, each in one piece
-    figure = pattern_charts.heatmap(block, "phi")
-    z = np.asarray(figure.data[0].z)
-    assert np.isnan(np.diag(z)).all()
-    np.testing.assert_allclose(z[0, 1], block.phi[0, 1], rtol=1e-6)
-    assert len(figure.data[1].x) == len(block.features) ** 2
-    assert len(pattern_data.block_frame(block)) == 16 * 15 / 2
-    with pytest.raises(NotFoundError, match="decoder"):
-        pattern_data.load_block(run, result.path, (2, 3), "decoder_cosine")
+    assert np.isnan(np.diag(found.drawn)).all()
+    values = some.affinity(by)[np.ix_(found.order, found.order)]
+    np.testing.assert_array_equal(found.drawn[0, 1:], values[0, 1:])
 
 
-def test_a_map_of_300_features_is_drawn_with_webgl() -> None:
-    square = np.eye(300)
-    block = pattern_data.Block(np.arange(300), square, square, square, square, square, None)
-    assert [t.type for t in pattern_charts.heatmap(block, "phi").data] == ["heatmap", "scattergl"]
+Cells = dict[str, np.ndarray]
+
+
+def cells_of(message: bytes) -> tuple[dict, Cells]:
+    """What the canvas reads: the JSON, and the arrays of the body."""
+    n = int.from_bytes(message[:4], "little")
+    about, body = json.loads(message[4 : 4 + n]), zlib.decompress(message[4 + n :])
+    shape, at = tuple(about["shape"]), 0
+    cells: Cells = {}
+    for name, kind in (("both", "<u4"), ("level", "<u2"), ("decoder", "<i2"), ("c", "<i2"), ("pick", "u1")):
+        cells[name] = np.frombuffer(body, kind, shape[0] * shape[1], at).reshape(shape)
+        at += cells[name].nbytes
+    assert at == len(body)
+    return about, cells
+
+
+@pytest.mark.parametrize("by", ["phi", "jaccard", "c_euclid"])
+@pytest.mark.parametrize("window", [(0, 39, 0, 39), (3, 20, 10, 39)])
+def test_a_cell_says_the_numbers_of_the_strongest_pair_it_stands_for(
+    by: str, window: tuple[int, int, int, int], pairs: Pairs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pattern_map, "MAX_CELLS", 16)
+    found, names = pattern_map.arrange(pairs, by), [f"about {f}" for f in pairs.features]
+    about, cells = cells_of(pattern_map.packed(pattern_map.picture(pairs, found, window, names)))
+    r0, r1, c0, c1 = window
+    assert about["shape"] == [min(16, r1 - r0), min(16, c1 - c0)]
+    assert about["rows"] == pairs.features[found.order[r0:r1]].tolist()
+    assert about["columns_label"][0] == f"about {about['columns'][0]}"
+    drawn = found.drawn[r0:r1, c0:c1]
+    strength = {"phi": np.abs(drawn), "jaccard": drawn, "c_euclid": -drawn}[by]
+    starts = [np.arange(n + 1) * side // n for n, side in zip(about["shape"], drawn.shape, strict=True)]
+    for i in range(about["shape"][0]):
+        for j in range(about["shape"][1]):
+            rows, columns = (slice(s[k], s[k + 1]) for s, k in zip(starts, (i, j), strict=True))
+            pick = int(cells["pick"][i, j])
+            r, c = rows.start + pick // about["per_cell"], columns.start + pick % about["per_cell"]
+            assert r < rows.stop
+            assert c < columns.stop
+            if np.isnan(drawn[r, c]):
+                assert np.isnan(drawn[rows, columns]).all()
+                assert cells["level"][i, j] == 0
+                continue
+            assert strength[r, c] == np.nanmax(strength[rows, columns])
+            a, b = found.order[r0 + r], found.order[c0 + c]
+            assert cells["both"][i, j] == pairs.n_both[a, b]
+            cosine = pairs.c_cosine[a, b]  # NaN: feature 1 fires everywhere and is left out of C
+            sent = cells["c"][i, j]
+            assert sent == pytest.approx(pattern_map.NO_COSINE if np.isnan(cosine) else 1000 * cosine, abs=0.6)
+            assert cells["decoder"][i, j] == pattern_map.NO_COSINE
+            value = about["least"] + (int(cells["level"][i, j]) - 1) / 65534 * (about["most"] - about["least"])
+            assert value == pytest.approx(drawn[r, c], abs=1e-3 * max(1.0, about["most"] - about["least"]))
+
+
+def test_a_box_names_the_features_of_its_rows_and_columns_once(pairs: Pairs) -> None:
+    found = pattern_map.arrange(pairs, "phi")
+    features = pairs.features[found.order]
+    assert pattern_map.boxed(found, pairs, (0, 3, 2, 5)).tolist() == features[:5].tolist()
+
+
+@pytest.mark.parametrize("text", ["", "0-4,2-6", "39-99,0-3", "0-99,0-99"])
+def test_the_part_of_a_map_that_a_link_names_lies_on_the_map(text: str) -> None:
+    r0, r1, c0, c1 = pattern_map.window_of(text, 39)
+    assert 0 <= r0 < r1 <= 39
+    assert 0 <= c0 < c1 <= 39
+    if text == "0-4,2-6":
+        assert pattern_map.write_window((r0, r1, c0, c1)) == text
+
+
+@pytest.mark.parametrize("text", ["x", "1-2", "5-1,0-3", "1-2,3-4,5-6", "-1-2,0-3"])
+def test_a_part_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(InputError):
+        pattern_map.read_window(text)
+
+
+@pytest.mark.parametrize("place", [(0, 0), (38, 38), (20, 5)])
+def test_zooming_in_on_a_pair_keeps_it_in_view(place: tuple[int, int]) -> None:
+    r0, r1, c0, c1 = pattern_map.around(place, (0, 39, 0, 39), 39)
+    assert r0 <= place[0] < r1
+    assert c0 <= place[1] < c1
+    assert r1 - r0 == c1 - c0 == 9
+
+
+def test_the_pairs_of_a_map_are_listed_once_strongest_first(pairs: Pairs) -> None:
+    found = pattern_map.arrange(pairs, "jaccard")
+    frame = pattern_map.pair_frame(pairs, found, (0, 39, 0, 39))
+    assert len(frame) == 39 * 38 / 2
+    assert frame["jaccard"].is_monotonic_decreasing
+    first = frame.iloc[0]
+    said = pattern_map.map_alt(found, pairs, (0, 39, 0, 39), "Jaccard")
+    assert {int(first["feature"]), int(first["other"])} == {int(n) for n in re.findall(r"(\d+) and (\d+)", said)[0]}
+
+
+@pytest.mark.parametrize("which", ["neighbours", "cluster", "densest", "medoids", "random"])
+def test_a_map_of_every_choice_is_drawn(which: str, cache: Path, open_page: Open) -> None:
+    at = open_page(cache, "distances", run="topics", feature="6", distances_map=which, distances_n="12")
+    assert not at.exception
+    assert not alerts(at)
+    assert any("dendrogram of Jaccard" in c.value for c in at.caption)
+
+
+def test_a_cluster_holds_the_feature_and_medoids_stand_for_the_clusters(run: Run) -> None:
+    result = newest(run, "feature_distances")
+    table = result.table("clusters")
+    chosen = pattern_data.cluster(result, 6)
+    own = table.loc[table["feature"] == 6, "cluster"].item()
+    assert chosen.features[0] == 6
+    assert sorted(chosen.features) == sorted(table.loc[table["cluster"] == own, "feature"])
+    medoids = pattern_data.cluster_medoids(result).features
+    assert len(medoids) == table["cluster"].nunique()
+    assert "in no cluster" in pattern_data.cluster(result, 1).why  # fires everywhere, so it was not compared
+
+
+@pytest.mark.parametrize(
+    ("partial", "holds", "said"),
+    [
+        (0.3, True, "+0.30: predicts"),
+        (0.1, True, "+0.10: only weakly predicts"),
+        (0.1, False, "+0.10: does not predict"),
+    ],
+)
+def test_the_answer_beside_the_number_is_that_of_the_verdict(partial: float, holds: bool, said: str) -> None:
+    row = {
+        "scale": "raw",
+        "similarity": "euclid",
+        "k": 3,
+        "spearman": 0.2,
+        "lo": 0.1,
+        "hi": 0.3,
+        "partial": partial,
+        "partial_lo": 0.05,
+        "partial_hi": 0.4,
+        "partial_null_hi": 0.02,
+    }
+    facts = pattern_facts.verdict_facts(pd.DataFrame([row]), {"k": 3, "proposed_holds": holds, "cosine_holds": True})
+    assert [f.value for f in facts] == [said]
+    assert "shuffled at most +0.02" in facts[0].note
+
+
+def test_a_pair_counts_where_both_fire_and_shows_both_marks(run: Run, cache: Path, open_page: Open) -> None:
+    at = open_page(cache, "distances", run="topics", feature="6", distances_pair="6,10")
+    assert not alerts(at)
+    acts = [set(zip(a.context.tolist(), a.pos.tolist(), strict=True)) for a in (run.acts(6), run.acts(10))]
+    page, n_units = texts(at), 400 * 15
+    assert f"Both fire on {len(acts[0] & acts[1]):,} positions" in page
+    assert f"{pattern_facts.number(len(acts[0]) * len(acts[1]) / n_units)} would be expected" in page
+    assert f"of {len(acts[0] - acts[1]):,} positions" in page
+    assert f"of {len(acts[1] - acts[0]):,} positions" in page
+    for mark in ("p-qa", "p-qb", "p-qab"):
+        assert f'<mark class="{mark}" title="position' in page
+
+
+def test_marks_lie_where_the_features_fire(run: Run) -> None:
+    pair = pattern_pair.load_pair(run, 6, 10, False, 6000, run.acts, lambda ids: list(run.contexts(ids).itertuples()))
+    for kind, fires in (("both", (True, True)), ("only_a", (True, False)), ("only_b", (False, True))):
+        for line, context, pos in zip(pair.lines[kind], pair.found[kind].context, _places(pair, kind), strict=True):
+            assert line.context == context
+            at = pos - line.start
+            assert (line.act_a[at] > 0, line.act_b[at] > 0) == fires
+            for feature, shown in ((6, line.act_a), (10, line.act_b)):
+                acts = run.acts(feature)
+                along = dict(zip(acts.pos[acts.context == context], acts.act[acts.context == context], strict=True))
+                assert [along.get(line.start + i, 0) for i in range(len(shown))] == pytest.approx(shown.tolist())
+
+
+def _places(pair: pattern_pair.Pair, kind: str) -> np.ndarray:
+    found = pair.found[kind]
+    return np.where(found.pos_a >= 0, found.pos_a, found.pos_b)
+
+
+def test_text_of_strangers_in_a_pair_is_escaped() -> None:
+    line = pattern_pair.Line(
+        1, 1, '"><b>', 0, ["<script>", "x"], np.zeros(2, bool), np.array([1.0, 0]), np.array([0, 0.0]), False, False
+    )
+    none = np.zeros(0, np.int32)
+    found = {k: PairFirings(int(k == "only_a"), none, none, none, none, none) for k in pattern_pair.KINDS}
+    pair = pattern_pair.Pair(3, 4, False, 100, found, {"both": [], "only_a": [line], "only_b": []})
+    html = pattern_pair.pair_html(pair, ("<img src=x>", "b"), lambda f: f"feature?feature={f}")
+    assert "<script>" not in html
+    assert "<img" not in html
+    assert '"><b>' not in html
+
+
+@pytest.mark.parametrize("value", ["6", "6,x", "6,10,11"])
+def test_a_pair_that_the_link_gets_wrong_is_named(value: str, cache: Path, open_page: Open) -> None:
+    at = open_page(cache, "distances", run="topics", feature="6", distances_pair=value)
+    assert "the link says distances_pair=" in texts(at)
+    assert "The pair" not in texts(at)
+
+
+def test_a_pair_with_a_feature_that_is_not_there_is_said_in_its_place(cache: Path, open_page: Open) -> None:
+    at = open_page(cache, "distances", run="topics", feature="6", distances_pair="6,999")
+    assert not at.exception
+    assert "999" in alerts(at)[0]
+
+
+def test_a_pair_with_a_feature_that_never_fires_says_so(cache: Path, open_page: Open) -> None:
+    at = open_page(cache, "distances", run="topics", feature="6", distances_pair="0,6")
+    assert not at.exception
+    page = texts(at)
+    assert "Both fire on 0 positions; 0 would be expected" in page
+    assert "on no position" in page
+
+
+def test_decoder_neighbours_that_were_not_computed_say_why(cache: Path, open_page: Open) -> None:
+    page = texts(open_page(cache, "distances", run="topics", feature="6", distances_by="decoder_cosine"))
+    assert "Cosines of decoder rows were not computed" in page
+    assert "decoder=false" in page
+
+
+@pytest.mark.parametrize("sent", [None, "x", [1], [1, -2], [1, 2.5], [1, True], [1, 2, 3]])
+def test_what_a_browser_sends_is_two_whole_numbers_or_nothing(sent: object) -> None:
+    assert heatmap_canvas._whole(sent, 2) is None
+    assert heatmap_canvas._whole([3, 4], 2) == [3, 4]
 
 
 def test_the_histogram_shows_all_pairs_beside_shuffled_columns(run: Run) -> None:
@@ -354,3 +599,42 @@ def test_the_figures_hold_the_numbers_of_the_tables(run: Run) -> None:
     assert unit.y[0] == expected.loc[3]
     assert unit.y[-1] == expected[expected.index.isna()].item()
     assert "cosine" in pattern_charts.over_k_alt(scores, "cosine")
+
+
+# --- the example by hand -----------------------------------------------------------------------------------
+
+
+def test_every_number_of_the_worked_example_is_that_of_numpy() -> None:
+    w = pattern_worked.worked()
+    a = np.array(pattern_worked.A, float)
+    assert a.shape == (6, 5)
+    u, s, vt = np.linalg.svd(a, full_matrices=False)
+    np.testing.assert_allclose(w.s, s, atol=1e-9)
+    k = pattern_worked.K
+    np.testing.assert_allclose(w.u @ w.c, (u[:, :k] * s[:k]) @ vt[:k], atol=1e-9)
+    np.testing.assert_allclose(np.abs(w.c), np.abs(s[:k, None] * vt[:k]), atol=1e-9)
+    for p, (i, j) in enumerate(w.pairs):
+        fires = a[:, [i, j]] > 0
+        assert w.jaccard[p] == pytest.approx(1 - fires.all(1).sum() / fires.any(1).sum())
+        assert w.full[p] == pytest.approx(np.linalg.norm(a[:, i] - a[:, j]))
+        assert w.of_a[p] == pytest.approx(w.full[p])
+        assert w.at_k[p] == pytest.approx(np.linalg.norm(w.c[:, i] - w.c[:, j]))
+        assert w.at_k[p] <= w.full[p] + 1e-12  # truncation contracts
+        assert w.cosine[p] == pytest.approx(
+            w.c[:, i] @ w.c[:, j] / np.linalg.norm(w.c[:, i]) / np.linalg.norm(w.c[:, j]), abs=1e-9
+        )
+    for name, values in (("distance", w.at_k), ("1 - cosine", 1 - w.cosine)):
+        assert w.spearman[name][0] == pytest.approx(spearmanr(values.round(9), w.jaccard).statistic, abs=1e-6)
+
+
+def test_the_worked_example_shows_an_agreement_and_a_failure(cache: Path, open_page: Open) -> None:
+    w = pattern_worked.worked()
+    said = " ".join(pattern_worked.sentences(w))
+    assert "a and b are nearest in C (0.0206), and they are also the nearest by Jaccard" in said
+    assert "c and e never fire together" in said
+    assert "both are rare" in said
+    size = {n: int((w.a[:, i] > 0).sum()) for i, n in enumerate("abcde")}
+    assert max(size["c"], size["e"]) < min(size["a"], size["b"])
+    page = texts(open_page(cache, "conjecture", run="topics"))
+    assert "acts of five features on the last tokens of six contexts" in page
+    assert "<td>4.01</td>" in page
