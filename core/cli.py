@@ -6,7 +6,6 @@ line of standard output is one JSON object and nothing else is on standard outpu
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,7 +16,9 @@ import typer
 from core import console, doctor
 from core.analyses.registry import ANALYSES, analysis
 from core.cli_decompose import decompose_command
+from core.cli_host import host_check_command, serve
 from core.cli_import import import_command
+from core.cli_prompts import account_command, contrast_command, decode_command, find_command, measure_command
 from core.errors import DamagedError, InputError, MachineError, PrismError, RecipeError, did_you_mean
 from core.recipe import Recipe, load_recipe, overrides_as_values, stored_recipe
 from core.results import checked_params, run_analysis
@@ -176,11 +177,7 @@ def dashboard(
     headless: Annotated[bool, typer.Option(help="Do not open a browser window.")] = False,
 ) -> None:
     """Open the dashboard on the cache directory."""
-    page = Path(__file__).resolve().parent.parent / "dashboard" / "app.py"  # installed side by side
-    environment = Settings.from_env().environment(cache_dir)
-    command = [sys.executable, "-m", "streamlit", "run", str(page), "--server.port", str(port)]
-    command += ["--server.headless", "true"] if headless else []
-    raise typer.Exit(subprocess.call(command, env=environment, cwd=page.parent.parent))
+    raise typer.Exit(serve(cache_dir, port, headless))
 
 
 @app.command()
@@ -260,6 +257,12 @@ def check_machine(cache_dir: CacheDir = None, as_json: Json = False) -> None:
 
 app.command("decompose")(decompose_command)
 app.command("import")(import_command)
+for _name, _command in (
+    ("test", measure_command), ("find", find_command), ("contrast", contrast_command), ("account", account_command),
+    ("decode", decode_command),
+):  # fmt: skip
+    app.command(_name)(_command)
+app.command("host-check")(host_check_command)
 
 # --- shared by the commands ---------------------------------------------------------------------------
 

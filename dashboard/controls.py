@@ -6,13 +6,16 @@ would make the Back button stop twice.
 
 from __future__ import annotations
 
+import re
+
 import streamlit as st
 
-from core.analyses.distances_block import MAX_SIDE
 from core.errors import InputError, PrismError
-from dashboard import filters, nav, pattern_readers, readers, subject, verdict_data
+from dashboard import filters, lab_controls, nav, pattern_readers, readers, subject, verdict_data
 from dashboard.pattern_data import Prototypes
+from dashboard.pattern_map import MAX_SIDE, read_window
 from dashboard.subject import Control, choice, text, whole
+from dashboard.verdict_bos import SWITCH
 from dashboard.verdict_wording import KINDS, THETAS
 
 WIDTHS = ("8", "16", "32", "64", "whole")
@@ -30,10 +33,13 @@ SHOWN = {
     "pattern_svd": ("run",),
     "distances": ("run", "feature", "features"),
     "conjecture": ("run",),
+    "limits": ("run",),
+    "prompts": ("run", "feature"),
 }
 AFFINITIES = ("jaccard", "dice", "overlap", "phi", "decoder_cosine", "c_cosine", "c_euclid")
 SIMILARITIES = ("cosine", "euclid")
-MAPS = ("neighbours", "list", "densest", "random")
+MAPS = ("neighbours", "cluster", "list", "densest", "medoids", "random")
+DRAGS = ("zooms", "lists")
 
 HOME = (
     text("home_find", 200),
@@ -73,6 +79,7 @@ def feature() -> tuple[Control, ...]:
         choice("feature_view", VIEWS[0] if _results() else VIEWS[1], VIEWS),
         _test("feature_test"),
         choice("feature_theta", THETAS[0], THETAS),
+        choice("feature_bos", SWITCH[0], SWITCH),
         whole("feature_shown", 5, 0, 50),
         *FEATURE,
     )
@@ -81,10 +88,10 @@ def feature() -> tuple[Control, ...]:
 def decomposability() -> tuple[Control, ...]:
     """Everything that decides which labels are listed, in which order, drawn how."""
     results = _results()
-    keys = [result.key for result in results] or [""]
+    keys, shown = [result.key for result in results] or [""], verdict_data.overview(results)
     sources = sorted({str(s) for result in results for s in result.tests["label_source"].unique()})
     return (
-        choice("decomposability_result", keys[0], keys),
+        choice("decomposability_result", shown.key if shown else "", keys),
         choice("decomposability_kind", "any", ("any", *KINDS)),
         choice("decomposability_source", "any", ("any", *sources)),
         text("decomposability_q", 60),
@@ -123,8 +130,17 @@ def distances() -> tuple[Control, ...]:
     return (
         choice("distances_by", AFFINITIES[0], AFFINITIES),
         choice("distances_map", "list" if len(subject.features()) > 1 else MAPS[0], MAPS),
-        whole("distances_n", 60, 2, MAX_SIDE),
+        whole("distances_n", 200, 2, MAX_SIDE),
+        choice("distances_drag", DRAGS[0], DRAGS),
+        text("distances_window", 40, lambda part: part and read_window(part)),
+        text("distances_pair", 24, two_features),
     )
+
+
+def two_features(value: str) -> None:
+    """InputError unless it is "" or two numbers such as 12,40."""
+    if value and not re.fullmatch(r"[0-9]{1,9},[0-9]{1,9}", value):
+        raise InputError(f"{value[:20]!r} is no pair of features such as 12,40")
 
 
 def conjecture() -> tuple[Control, ...]:
@@ -174,6 +190,7 @@ def of(page: str) -> tuple[tuple[str, ...], tuple[Control, ...]]:
     """What the link of a page names: parts of the subject, and its controls."""
     made = {"feature": feature, "lists": lists, "decomposability": decomposability, "phrases": phrases}
     made |= {"pattern_svd": pattern_svd, "distances": distances, "conjecture": conjecture}
+    made["prompts"] = lab_controls.prompts
     return SHOWN[page], made[page]() if page in made else HOME
 
 

@@ -12,14 +12,16 @@ import streamlit as st
 KEYS = (
     ("?", "this list", "every page"),
     ("s", "share this view: link, HTML file, data", "every page"),
-    ("/", "find a feature: number, words, link", "Home, Feature, Feature list, Prototypes, Distances"),
+    ("/", "find a feature: number, words, link", "Home, Feature, Feature list, Prompt lab, Prototypes, Distances"),
     ("Ctrl+K", "the same", "Feature"),
     ("Right, Left", "next, previous feature (of the list, when stepping through it)", "Feature"),
     ("Right, Left", "next, previous prototype", "Prototypes"),
+    ("Right, Left", "next, previous prompt of the cell that is shown", "Prompt lab"),
     ("x", "a random feature that fires", "Feature"),
     ("l", "put the feature on the list, or take it off", "Feature"),
+    ("Arrows, Shift+arrows, Enter, Esc", "move, draw a box, open, let go, while the map has the focus", "Distances"),
     ("d", "download the table as csv", "every page with one table"),
-    ("Ctrl+Enter", "measure the text in the box", "Try your own text"),
+    ("Ctrl+Enter", "measure the text in the box", "Try your own text, Prompt lab"),
     ("Esc", "close a panel", "everywhere"),
 )
 

@@ -11,15 +11,17 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import streamlit as st
 from streamlit import runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
+from core import hosting
 from core.analyses.activation_source import ActivationSource, Stimulus
 from core.analyses.base import Progress, Silent
+from core.analyses.prompt_model import PromptModel
 from core.errors import InputError, MachineError, PrismError
 from core.settings import Settings
 from core.store import Run
@@ -49,6 +51,10 @@ class PhraseActs:
     str_tokens: tuple[str, ...]
     acts: np.ndarray
     problem: str = ""
+
+
+class LiveModel(ActivationSource, PromptModel, Protocol):
+    """A model that answers for phrases of tests and for prompts of the lab."""
 
 
 # --- who may -------------------------------------------------------------------------------------------------
@@ -92,19 +98,20 @@ def check_texts(features: Sequence[int], texts: Sequence[str]) -> None:
 
 @st.cache_resource(max_entries=1, show_spinner=False)
 def work_queue() -> WorkQueue:
-    """The one queue of this server."""
-    return WorkQueue(_is_here)
+    """The one queue of this server, with the limits of a visitor here."""
+    known = hosting.limits(Settings.from_env())
+    return WorkQueue(_is_here, known.n_waiting, known.job_s, known.hour_s)
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
-def _source(_run: Run, path: str, digest: str, created_at: str, device: str) -> ActivationSource:
-    """A run's model and SAE. Only the worker thread calls this: the import alone takes seconds."""
-    from core.engine.activation_source import run_source
+def _source(_run: Run, path: str, digest: str, created_at: str, device: str) -> LiveModel:
+    """A run's model and SAE, for phrases and prompts. Only the worker thread calls this: the import takes seconds."""
+    from core.engine.prompt_model import run_prompt_model
 
-    return run_source(_run, device)
+    return run_prompt_model(_run, device)
 
 
-def _require_source(run: Run) -> ActivationSource:
+def require_model(run: Run) -> LiveModel:
     """The run's model and SAE, loaded now if they are not; what is missing is named, but no folders of a host."""
     known, settings = run.manifest, Settings.from_env()
     try:
@@ -134,7 +141,7 @@ def phrase_acts(
     """Measure here and now: what the worker does, for jobs that are in the queue already. Pages ask instead."""
     progress = progress or Silent()
     progress.stage("load the model")
-    source = _require_source(run)
+    source = require_model(run)
     progress.stage("measure", len(texts), "texts")
     found = source.measure([Stimulus(text, tuple(features)) for text in texts], features, progress.advance)
     return tuple(
@@ -191,6 +198,14 @@ def render_job(identity: Hashable, work: Callable[[Progress], Any], check: Calla
         return answers[identity]
     _render_unfinished(job, jobs)
     return None
+
+
+def forget_all_but(kind: str, n: int) -> None:
+    """Of the answers whose identity begins with ``kind``, keep the ``n`` used last."""
+    answers = st.session_state.get("live_answers", {})
+    known = [identity for identity in answers if isinstance(identity, tuple) and identity[0] == kind]
+    for identity in known[: max(0, len(known) - n)]:
+        del answers[identity]
 
 
 # --- waiting -------------------------------------------------------------------------------------------------

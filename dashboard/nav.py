@@ -27,6 +27,7 @@ PAGES: tuple[PageSpec, ...] = (
     PageSpec("home", "Home", ":material/home:", "Browse", "Find a feature; the runs and all their features."),
     PageSpec("feature", "Feature", ":material/target:", "Browse", "One feature: numbers, contexts, neighbours."),
     PageSpec("lists", "Feature list", ":material/list:", "Browse", "Features to step through, save and compare."),
+    PageSpec("prompts", "Prompt lab", ":material/science:", "Try", "Features on your own text."),
     PageSpec(
         "decomposability",
         "Decomposability",
@@ -54,6 +55,7 @@ PAGES: tuple[PageSpec, ...] = (
         "feature_distances",
     ),
     PageSpec("conjecture", "Conjecture", ":material/balance:", "Structure", "Do distances say it?", "conjecture"),
+    PageSpec("limits", "Limits of this host", ":material/speed:", "About", "What is off here, and how much you get."),
 )
 
 

@@ -7,7 +7,7 @@ from html import escape
 import streamlit as st
 
 from core.store import Run
-from dashboard import downloads, export_html, files, readers, subject, views_html
+from dashboard import downloads, export_html, files, lab_show, readers, subject, views_html
 
 
 @st.dialog("Share this view", width="medium", on_dismiss="rerun")  # charts take over the kind of picture
@@ -32,18 +32,18 @@ def _render_link() -> None:
 
 def _render_file(run: Run) -> None:
     base, page = files.address()
-    here, query = files.link(), dict(st.session_state.get("seen", {}))
+    here, query, own = files.link(), dict(st.session_state.get("seen", {})), lab_show.sections(page)
 
     def made() -> bytes:
         view = views_html.view_of(page, run, query, base)
-        return export_html.document(view.title, view.sections, view.footer, here).encode()
+        return export_html.document(view.title, own or view.sections, view.footer, here).encode()
 
     st.download_button(
         "This view as one HTML file", made, f"{_stem(page)}.html", "text/html", on_click="ignore",
         icon=":material/description:", key="share_html", help="opens from disk, without a network or a dashboard",
     )  # fmt: skip
     licence = (run.manifest.get("corpus") or {}).get("licence") or "not stated"
-    st.caption(f"It holds text of the corpus; its licence: {licence}")
+    st.caption("It holds your prompts." if own else f"It holds text of the corpus; its licence: {licence}")
 
 
 def _render_data(run: Run) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard import keyboard, readers, share, subject
+from dashboard import keyboard, limits_screen, readers, share, subject
 
 
 def render_sidebar() -> None:
@@ -22,6 +22,7 @@ def render_sidebar() -> None:
         if st.button("Share this view", shortcut="s", icon=":material/link:", key="share"):
             share.render_share()
         keyboard.render_button()
+        limits_screen.render_note()
 
 
 def _pick_run() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dashboard import verdict_style
+from dashboard import lab_style, pattern_style, verdict_style
 
 N_LEVELS = 10
 FADED = "color-mix(in srgb, currentColor 72%, transparent)"
@@ -76,6 +76,8 @@ background:color-mix(in srgb, currentColor 6%, transparent);border-radius:.3rem}
 .p-msg code{{font-size:.9em}}
 {_levels()}
 {verdict_style.RULES}
+{lab_style.RULES}
+{pattern_style.RULES}
 @media (max-width:640px){{.p-g li{{flex-direction:column;gap:0}}.p-v{{width:auto}}
 .p-facts{{grid-template-columns:repeat(2,minmax(0,1fr))}}}}
 </style>"""

@@ -18,6 +18,8 @@ from dashboard import (
     controls,
     facts,
     filters,
+    lab_export,
+    limits_screen,
     listing,
     nav,
     pattern_export,
@@ -27,6 +29,7 @@ from dashboard import (
     readers,
     subject,
     tokens,
+    truth_facts,
     verdict_data,
     verdict_export,
     verdict_phrases,
@@ -91,10 +94,12 @@ def feature(run: Run, link: Link, base: str) -> tuple[str, list[str]]:
     near = run.neighbours(number)
     found = readers.feature_rows(run, near["neighbour"], cosine=near["cosine"].to_numpy())
     scale = value(link, known, "feature_scale")
+    said = verdict(run, number, link)
+    brief = ' class="p-brief"' if said else ""
     sections = [
-        header(run, number, 1),
+        f"<div{brief}>{header(run, number, 1)}{truth_facts.feature_html(readers.truth_of(run, number))}</div>",
         mix(run, number, base),
-        verdict(run, number, link),
+        said,
         charts.bars_html(run.histograms(number), f"feature {number}", scale),
         listing.listing_html(found, "Nearest by decoder cosine", ("cosine",), linked(run, base)),
         contexts(run, number, link, known),
@@ -122,9 +127,15 @@ def lists(run: Run, link: Link, base: str) -> tuple[str, list[str]]:
     return f"Features of run {run.name}", sections
 
 
+def limits(run: Run, link: Link, base: str) -> tuple[str, list[str]]:
+    """What the server was that the file was saved from."""
+    return "Limits of this host", limits_screen.sections()
+
+
 PAGES: dict[str, Callable[[Run, Link, str], tuple[str, list[str]]]] = {
-    "home": home, "feature": feature, "lists": lists,
+    "home": home, "feature": feature, "lists": lists, "limits": limits,
     "decomposability": verdict_export.decomposability, "phrases": verdict_export.phrases, **pattern_export.PAGES,
+    "prompts": lab_export.prompts,
 }  # fmt: skip
 
 
@@ -170,12 +181,13 @@ def verdict(run: Run, number: int, link: Link) -> str:
     said = verdict_wording.verdict_html(ref.row, theta_name)
     if ref.row["kind"] == "NOT-PROPOSED":
         return said
-    plot, phrases = ref.tested.plot(ref.test, theta_name), verdict_screen.phrases_of(ref)
+    plot, phrases, note = verdict_screen.shown(ref, theta_name, link.get("feature_bos", ""))
     theta = verdict_screen.threshold(ref, theta_name)
     groups = verdict_phrases.evidence(phrases, theta, int(link.get("feature_shown", 5)))
     return (
         said
-        + verdict_plot.plot_html(plot, f"Share of phrases that make feature {number} fire")
+        + note
+        + verdict_plot.plot_html(plot, verdict_screen.plot_title(number, theta))
         + verdict_phrases.groups_html(groups, theta, verdict_screen.act_scale(run, number, phrases))
     )
 

@@ -44,15 +44,24 @@ def render_error(error: PrismError) -> None:
 
 def without_folders(text: str) -> str:
     """Where strangers visit, files are named below the cache directory only."""
-    settings = Settings.from_env()
+    try:
+        settings = Settings.from_env()
+    except InputError:  # said on the page; it names no folder
+        return text
     if not settings.hosted:
         return text
     return text.replace(f"{settings.cache_dir}/", "").replace(str(settings.cache_dir), "its cache")
 
 
-def may_write() -> bool:
-    """Writing is for the person at this machine: not on a host, not where other machines can connect."""
+def own_machine() -> bool:
+    """Whether only the person at this machine can be here: not on a host, not where other machines can connect."""
     return not Settings.from_env().hosted and st.get_option("server.address") in LOCAL
+
+
+def may_write() -> bool:
+    """Writing is for the person at this machine; on a host only where its owner allowed it."""
+    settings = Settings.from_env()
+    return own_machine() or (settings.hosted and settings.hosted_write)
 
 
 def refusal(what: str, allowed: bool = False) -> PrismError | None:
@@ -61,7 +70,7 @@ def refusal(what: str, allowed: bool = False) -> PrismError | None:
     It is for the person at this machine; on a host only where its owner ``allowed`` it.
     """
     hosted = Settings.from_env().hosted
-    if may_write() or (hosted and allowed):
+    if own_machine() or (hosted and allowed):
         return None
     why = "This host serves stored runs for reading." if hosted else (
         "The server accepts connections from other machines, and PRISM_HOSTED=1, which sets its limits, is not set."

@@ -10,6 +10,7 @@ from dashboard import (
     activation_screen,
     controls,
     facts,
+    lab_verdict,
     label_box,
     picker,
     readers,
@@ -23,7 +24,7 @@ from dashboard import (
 
 def render_toolbar(run: Run, feature: int) -> None:
     through_list, on_list = st.session_state.feature_step == "list", feature in subject.features()
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.segmented_control("View", controls.VIEWS, key="feature_view", required=True, on_change=subject.acted,
                              args=("feature_view",), format_func=str.capitalize,
                              label_visibility="collapsed")  # fmt: skip
@@ -75,7 +76,9 @@ def render_page() -> None:
     head = header(run, feature)
     if st.session_state.feature_view == "verdict":
         st.html(f'<div class="p-brief">{head}</div>')
-        if render_verdict(run, feature):
+        tested = render_verdict(run, feature)
+        lab_verdict.render(run, feature)
+        if tested:
             return
         head = ""
     activation_screen.render(run, feature, head)
