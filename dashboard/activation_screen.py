@@ -5,20 +5,8 @@ from __future__ import annotations
 import streamlit as st
 
 from core.store import Run
-from dashboard import (
-    charts,
-    controls,
-    examples,
-    facts,
-    pattern_facts,
-    pattern_readers,
-    picker,
-    readers,
-    subject,
-    tokens,
-    try_it,
-    widgets,
-)
+from dashboard import charts, controls, examples, facts, picker, readers, subject, tokens, try_it, widgets
+from dashboard.patterns import pattern_facts, pattern_readers
 
 COUNTS = {
     "top": ("Top", 50),

@@ -11,12 +11,16 @@ import re
 import streamlit as st
 
 from core.errors import InputError, PrismError
-from dashboard import filters, lab_controls, nav, pattern_readers, readers, subject, verdict_data
-from dashboard.pattern_data import Prototypes
-from dashboard.pattern_map import MAX_SIDE, read_window
+from dashboard import filters, nav, readers, subject
+from dashboard.lab import lab_controls
+from dashboard.patterns import pattern_readers
+from dashboard.patterns.pattern_data import Prototypes
+from dashboard.patterns.pattern_map import MAX_SIDE
+from dashboard.patterns.pattern_window import read_window
 from dashboard.subject import Control, choice, text, whole
-from dashboard.verdict_bos import SWITCH
-from dashboard.verdict_wording import KINDS, THETAS
+from dashboard.verdicts import verdict_data
+from dashboard.verdicts.verdict_bos import SWITCH
+from dashboard.verdicts.verdict_wording import KINDS, THETAS
 
 WIDTHS = ("8", "16", "32", "64", "whole")
 SCALES = ("linear", "log")

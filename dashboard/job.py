@@ -42,7 +42,7 @@ class Job:
         self.doing = ""
         self._work, self._wanted, self._clock = work, wanted, clock
         self._deadline, self._too_long = math.inf, InputError("this took too long")
-        self._done = 0.0
+        self._done, self._unit, self._since = 0.0, "", 0.0
         self._total: float | None = None
         self._stop, self._ended = threading.Event(), threading.Event()
 
@@ -50,6 +50,17 @@ class Job:
     def share(self) -> float | None:
         """How much of the present stage is done, 0..1; None where its length is unknown."""
         return min(1.0, self._done / self._total) if self._total else None
+
+    @property
+    def said(self) -> str:
+        """What is being done, how far and how fast it goes, how long it still takes; as much of it as is known."""
+        doing, done, total, seconds = self.doing or "starting", self._done, self._total, self._clock() - self._since
+        if not total:
+            return f"{doing} …"
+        far = f"{doing}: {done:,.0f} of {total:,.0f} {self._unit}".rstrip()
+        if not done or seconds < 1:
+            return far
+        return f"{far}, {done / seconds:,.3g} a second, {max(0, total - done) / done * seconds:,.0f} s left"
 
     @property
     def ended(self) -> bool:
@@ -63,6 +74,7 @@ class Job:
 
     def stage(self, name: str, total: float | None = None, unit: str = "") -> None:
         self.doing, self._done, self._total = name, 0.0, total
+        self._unit, self._since = unit, self._clock()
         self._require_wanted()
 
     def advance(self, n: float) -> None:
@@ -96,7 +108,7 @@ class Job:
         try:
             self._require_wanted()
             self.result = self._work(self)
-            self._end("done")
+            self._end("cancelled" if self._stop.is_set() else "done")
         except Stopped:
             self._end("cancelled")
         except PrismError as error:

@@ -35,6 +35,7 @@ export default function ({ setTriggerValue }) {
   return () => {
     document.removeEventListener('click', click);
     document.removeEventListener('keydown', key);
+    delete document.documentElement.dataset.prismLinks;
   };
 }
 """

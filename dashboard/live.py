@@ -234,7 +234,7 @@ def _render_wait(job: Job, key: str) -> None:
     if job.ended:
         st.rerun()
     before, share = work_queue().place(job), job.share
-    said = f"waiting: {plural(before, 'job')} before yours" if before else f"{job.doing or 'starting'} …"
+    said = f"waiting: {plural(before, 'job')} before yours" if before else job.said
     with st.container(horizontal=True, vertical_alignment="center"):
         st.progress(0.0 if before or share is None else share, text=said)
         st.button("Cancel", key=f"{key}_cancel", on_click=work_queue().cancel, args=(job,))

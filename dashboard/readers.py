@@ -23,11 +23,13 @@ from core.run_folder import MANIFEST
 from core.settings import Settings
 from core.store import FeatureActs, Run, Store
 from core.tables import CONTEXTS, LABELS
-from dashboard import examples, truth_data, verdict_data
+from dashboard import examples
 from dashboard.examples import Group
 from dashboard.paste import Index, RunCard, card_of
-from dashboard.truth_data import Known, Truth
-from dashboard.verdict_data import Tested, TestRef
+from dashboard.truths import truth_data
+from dashboard.truths.truth_data import Known, Truth
+from dashboard.verdicts import verdict_data
+from dashboard.verdicts.verdict_data import Tested, TestRef
 from dashboard.wording import one_line
 
 Stamp = tuple[int, ...]

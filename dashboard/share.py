@@ -7,7 +7,8 @@ from html import escape
 import streamlit as st
 
 from core.store import Run
-from dashboard import downloads, export_html, files, lab_show, readers, subject, views_html
+from dashboard import downloads, export_html, files, readers, subject, views_html
+from dashboard.lab import lab_show
 
 
 @st.dialog("Share this view", width="medium", on_dismiss="rerun")  # charts take over the kind of picture

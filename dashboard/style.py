@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dashboard import lab_style, pattern_style, verdict_style
+from dashboard.lab import lab_style
+from dashboard.patterns import pattern_style
+from dashboard.verdicts import verdict_style
 
 N_LEVELS = 10
 FADED = "color-mix(in srgb, currentColor 72%, transparent)"

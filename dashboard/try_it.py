@@ -14,7 +14,7 @@ import streamlit as st
 from core.store import Run
 from dashboard import facts, live, readers, widgets
 from dashboard.live import PhraseActs
-from dashboard.verdict_phrases import phrase_html
+from dashboard.verdicts.verdict_phrases import phrase_html
 from dashboard.wording import number, percent, plural
 
 MAX_LINES = 20

@@ -18,18 +18,20 @@ from dashboard import (
     controls,
     facts,
     filters,
-    lab_export,
     limits_screen,
     listing,
     nav,
-    pattern_export,
-    pattern_facts,
-    pattern_readers,
     provenance,
     readers,
     subject,
     tokens,
-    truth_facts,
+)
+from dashboard.export_html import table_html
+from dashboard.lab import lab_export
+from dashboard.patterns import pattern_export, pattern_facts, pattern_readers
+from dashboard.subject import Control, read_features
+from dashboard.truths import truth_facts
+from dashboard.verdicts import (
     verdict_data,
     verdict_export,
     verdict_phrases,
@@ -37,8 +39,6 @@ from dashboard import (
     verdict_screen,
     verdict_wording,
 )
-from dashboard.export_html import table_html
-from dashboard.subject import Control, read_features
 
 Link = Mapping[str, str]
 MAX_ROWS = 250

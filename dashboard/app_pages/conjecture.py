@@ -12,18 +12,8 @@ from core.analyses.conjecture import ANALYSIS
 from core.analyses.conjecture_tables import PLANTED, RAW, SCORES
 from core.results import Result
 from core.tables import TableSpec
-from dashboard import (
-    controls,
-    facts,
-    files,
-    pattern_charts,
-    pattern_data,
-    pattern_facts,
-    pattern_readers,
-    pattern_worked,
-    subject,
-    widgets,
-)
+from dashboard import controls, facts, files, subject, widgets
+from dashboard.patterns import pattern_charts, pattern_data, pattern_facts, pattern_readers, pattern_worked
 
 
 def _table(frame: pd.DataFrame, spec: TableSpec, alt: str) -> None:

@@ -9,20 +9,10 @@ import pandas as pd
 import streamlit as st
 
 from core.store import Run
-from dashboard import (
-    controls,
-    facts,
-    links,
-    readers,
-    subject,
-    verdict_export,
-    verdict_list,
-    verdict_rows,
-    verdict_summary,
-    widgets,
-)
-from dashboard.verdict_data import Tested, command
-from dashboard.verdict_plot import card_html, gallery_html
+from dashboard import controls, facts, links, readers, subject, widgets
+from dashboard.verdicts import verdict_export, verdict_list, verdict_rows, verdict_summary
+from dashboard.verdicts.verdict_data import Tested, command
+from dashboard.verdicts.verdict_plot import card_html, gallery_html
 
 PER_PAGE = 24
 

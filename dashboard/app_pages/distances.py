@@ -6,20 +6,9 @@ import streamlit as st
 
 from core.analyses.feature_distances import ANALYSIS
 from core.store import Run
-from dashboard import (
-    controls,
-    files,
-    pattern_charts,
-    pattern_data,
-    pattern_facts,
-    pattern_map_screen,
-    pattern_readers,
-    picker,
-    readers,
-    subject,
-    widgets,
-)
-from dashboard.pattern_data import Near
+from dashboard import controls, files, picker, readers, subject, widgets
+from dashboard.patterns import pattern_charts, pattern_data, pattern_facts, pattern_map_screen, pattern_readers
+from dashboard.patterns.pattern_data import Near
 
 HEADING = '<h3 class="p-h" style="font-size:1.2rem;margin-top:.6rem">{}</h3>'
 

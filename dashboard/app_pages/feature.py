@@ -6,20 +6,10 @@ import streamlit as st
 
 from core.errors import PrismError
 from core.store import Run
-from dashboard import (
-    activation_screen,
-    controls,
-    facts,
-    lab_verdict,
-    label_box,
-    picker,
-    readers,
-    stepping,
-    subject,
-    truth_facts,
-    verdict_screen,
-    widgets,
-)
+from dashboard import activation_screen, controls, facts, label_box, picker, readers, stepping, subject, widgets
+from dashboard.lab import lab_verdict
+from dashboard.truths import truth_facts
+from dashboard.verdicts import verdict_screen
 
 
 def render_toolbar(run: Run, feature: int) -> None:

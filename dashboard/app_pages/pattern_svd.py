@@ -8,21 +8,9 @@ import streamlit as st
 
 from core.analyses.pattern_svd import ANALYSIS
 from core.store import Run
-from dashboard import (
-    controls,
-    facts,
-    files,
-    pattern_charts,
-    pattern_data,
-    pattern_facts,
-    pattern_readers,
-    picker,
-    readers,
-    subject,
-    tokens,
-    widgets,
-)
-from dashboard.pattern_data import Prototypes
+from dashboard import controls, facts, files, picker, readers, subject, tokens, widgets
+from dashboard.patterns import pattern_charts, pattern_data, pattern_facts, pattern_readers
+from dashboard.patterns.pattern_data import Prototypes
 
 
 def render_spectrum(found: Prototypes) -> None:

@@ -5,17 +5,10 @@ from __future__ import annotations
 import streamlit as st
 
 from core.store import Run
-from dashboard import (
-    controls,
-    subject,
-    verdict_edit,
-    verdict_phrases,
-    verdict_screen,
-    verdict_wording,
-    widgets,
-)
-from dashboard.verdict_data import TestRef
-from dashboard.verdict_phrases import Phrase
+from dashboard import controls, subject, widgets
+from dashboard.verdicts import verdict_edit, verdict_phrases, verdict_screen, verdict_wording
+from dashboard.verdicts.verdict_data import TestRef
+from dashboard.verdicts.verdict_phrases import Phrase
 
 PER_PAGE = 60
 

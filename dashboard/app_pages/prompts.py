@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard import controls, lab_screen, subject, widgets
+from dashboard import controls, subject, widgets
+from dashboard.lab import lab_screen
 
 run = widgets.require_run()
 widgets.render_notes(subject.settle(*controls.of("prompts")))

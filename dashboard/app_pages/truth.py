@@ -5,7 +5,8 @@ from __future__ import annotations
 import streamlit as st
 
 from core.analyses.truth import ANALYSIS
-from dashboard import readers, subject, truth_screen, widgets
+from dashboard import readers, subject, widgets
+from dashboard.truths import truth_screen
 
 LEVELS = ("token", "span")
 

@@ -140,11 +140,13 @@ def test_a_pair_opens_a_feature_whose_mix_opens_its_prototype_and_a_loading_a_fe
     link.click()
     page.wait_for_url(re.compile(rf"/feature\?run=topics&feature={feature}(&|$)"))
     link = page.get_by_role("list", name="Prototypes").get_by_role("link").first
+    expect(page.locator("html")).to_have_attribute("data-prism-links", "caught")
     method, number = (link.get_attribute("data-prototype") or "").split("-")
     link.click()
     page.wait_for_url(re.compile(rf"/pattern_svd\?run=topics&pattern_svd_method={method}&pattern_svd_number={number}$"))
     expect(page.get_by_role("heading", name=f"Prototype {number}, {method}")).to_be_visible()
     loading = page.locator("a[data-feature]").first
+    expect(page.locator("html")).to_have_attribute("data-prism-links", "caught")
     loaded = loading.get_attribute("data-feature")
     loading.click()
     page.wait_for_url(re.compile(rf"/feature\?run=topics&feature={loaded}(&|$)"))

@@ -235,15 +235,15 @@ def test_samples_show_something_within_one_click_and_two_visitors_do_not_meet(
 
 
 def test_a_long_job_can_be_cancelled(lab: Page) -> None:
-    lines = [f"{KESTEL[i % 6]} {OTHERS[i % 5]} {i}" for i in range(3000)]
+    lines = [f"{KESTEL[i % 6]} {OTHERS[i % 5]} {i}" for i in range(12_000)]
     lab.get_by_text("Upload a file", exact=True).click()
     lab.locator("input[type=file]").set_input_files(
         {"name": "many.txt", "mimeType": "text/plain", "buffer": "\n".join(lines).encode()}
     )
     lab.get_by_role("button", name="Use this file").click()
-    expect(lab.get_by_role("button", name="Measure 2 features on 3,000 prompts")).to_be_visible(timeout=LOADING)
+    expect(lab.get_by_role("button", name="Measure 2 features on 12,000 prompts")).to_be_visible(timeout=LOADING)
     task(lab, "Find features", "find")
-    lab.get_by_role("button", name="Measure all features on 3,000 prompts").click()
+    lab.get_by_role("button", name="Measure all features on 12,000 prompts").click()
     lab.get_by_role("button", name="Cancel").click()
     expect(lab.get_by_text("Cancelled")).to_be_visible()
     expect(lab.get_by_role("button", name="Try again")).to_be_visible()

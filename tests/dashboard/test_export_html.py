@@ -13,7 +13,7 @@ import pytest
 from core.errors import NotFoundError
 from core.store import Store
 from dashboard import export_html, nav, views_html
-from dashboard.truth_data import Known
+from dashboard.truths.truth_data import Known
 from tests.dashboard.conftest import HOSTILE, Open
 from tests.decomposition_factory import write_decomposition
 

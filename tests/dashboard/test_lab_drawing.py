@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from core.analyses.prompt_model import Continuation, Decoded, Prompt, TokenEffect
-from dashboard import lab_decode_html, lab_matrix, lab_tokens
-from dashboard.lab_matrix import LabActs
+from dashboard.lab import lab_decode_html, lab_matrix, lab_tokens
+from dashboard.lab.lab_matrix import LabActs
 from tests.dashboard.fake_prompt_model import FakePromptModel, log_prob_of
 from tests.dashboard.fake_source import act_of
 

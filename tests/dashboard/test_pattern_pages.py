@@ -18,18 +18,19 @@ from core.analyses.distances_block import PairFirings
 from core.errors import InputError, NotFoundError
 from core.results import Result, results, run_analysis
 from core.store import Run
-from dashboard import (
+from dashboard import subject, views_html
+from dashboard.patterns import (
     heatmap_canvas,
     pattern_charts,
     pattern_data,
     pattern_facts,
     pattern_map,
     pattern_pair,
+    pattern_picture,
+    pattern_window,
     pattern_worked,
-    subject,
-    views_html,
 )
-from dashboard.pattern_map import Pairs
+from dashboard.patterns.pattern_map import Pairs
 from tests.analyses.pattern_runs import topic_run
 from tests.dashboard.conftest import Open, alerts, texts
 
@@ -355,9 +356,9 @@ def cells_of(message: bytes) -> tuple[dict, Cells]:
 def test_a_cell_says_the_numbers_of_the_strongest_pair_it_stands_for(
     by: str, window: tuple[int, int, int, int], pairs: Pairs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pattern_map, "MAX_CELLS", 16)
+    monkeypatch.setattr(pattern_picture, "MAX_CELLS", 16)
     found, names = pattern_map.arrange(pairs, by), [f"about {f}" for f in pairs.features]
-    about, cells = cells_of(pattern_map.packed(pattern_map.picture(pairs, found, window, names)))
+    about, cells = cells_of(pattern_picture.packed(pattern_picture.picture(pairs, found, window, names)))
     r0, r1, c0, c1 = window
     assert about["shape"] == [min(16, r1 - r0), min(16, c1 - c0)]
     assert about["rows"] == pairs.features[found.order[r0:r1]].tolist()
@@ -381,8 +382,8 @@ def test_a_cell_says_the_numbers_of_the_strongest_pair_it_stands_for(
             assert cells["both"][i, j] == pairs.n_both[a, b]
             cosine = pairs.c_cosine[a, b]  # NaN: feature 1 fires everywhere and is left out of C
             sent = cells["c"][i, j]
-            assert sent == pytest.approx(pattern_map.NO_COSINE if np.isnan(cosine) else 1000 * cosine, abs=0.6)
-            assert cells["decoder"][i, j] == pattern_map.NO_COSINE
+            assert sent == pytest.approx(pattern_picture.NO_COSINE if np.isnan(cosine) else 1000 * cosine, abs=0.6)
+            assert cells["decoder"][i, j] == pattern_picture.NO_COSINE
             value = about["least"] + (int(cells["level"][i, j]) - 1) / 65534 * (about["most"] - about["least"])
             assert value == pytest.approx(drawn[r, c], abs=1e-3 * max(1.0, about["most"] - about["least"]))
 
@@ -395,22 +396,22 @@ def test_a_box_names_the_features_of_its_rows_and_columns_once(pairs: Pairs) -> 
 
 @pytest.mark.parametrize("text", ["", "0-4,2-6", "39-99,0-3", "0-99,0-99"])
 def test_the_part_of_a_map_that_a_link_names_lies_on_the_map(text: str) -> None:
-    r0, r1, c0, c1 = pattern_map.window_of(text, 39)
+    r0, r1, c0, c1 = pattern_window.window_of(text, 39)
     assert 0 <= r0 < r1 <= 39
     assert 0 <= c0 < c1 <= 39
     if text == "0-4,2-6":
-        assert pattern_map.write_window((r0, r1, c0, c1)) == text
+        assert pattern_window.write_window((r0, r1, c0, c1)) == text
 
 
 @pytest.mark.parametrize("text", ["x", "1-2", "5-1,0-3", "1-2,3-4,5-6", "-1-2,0-3"])
 def test_a_part_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(InputError):
-        pattern_map.read_window(text)
+        pattern_window.read_window(text)
 
 
 @pytest.mark.parametrize("place", [(0, 0), (38, 38), (20, 5)])
 def test_zooming_in_on_a_pair_keeps_it_in_view(place: tuple[int, int]) -> None:
-    r0, r1, c0, c1 = pattern_map.around(place, (0, 39, 0, 39), 39)
+    r0, r1, c0, c1 = pattern_window.around(place, (0, 39, 0, 39), 39)
     assert r0 <= place[0] < r1
     assert c0 <= place[1] < c1
     assert r1 - r0 == c1 - c0 == 9

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dashboard import truth_charts, truth_facts
-from dashboard.truth_data import Known, Rule, chosen_forms
+from dashboard.truths import truth_charts, truth_facts
+from dashboard.truths.truth_data import Known, Rule, chosen_forms
 from tests.dashboard.conftest import HOSTILE
 
 NAN = float("nan")

@@ -17,8 +17,9 @@ from core.decompose.tester import decompose
 from core.errors import InputError
 from core.proposals.upload import read_upload
 from core.store import Store
-from dashboard import live, readers, verdict_again, verdict_data, widgets
-from dashboard.verdict_again import Asked
+from dashboard import live, readers, widgets
+from dashboard.verdicts import verdict_again, verdict_data
+from dashboard.verdicts.verdict_again import Asked
 from dashboard.work_queue import WorkQueue
 from tests.dashboard.conftest import Open, alerts, texts
 from tests.dashboard.fake_source import FakeSource

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from core.store import Store
-from dashboard import live, verdict_bos, verdict_plot, views_html
-from dashboard.verdict_phrases import Phrase, line_html
-from dashboard.verdict_plot import Dot, Plot
+from dashboard import live, views_html
+from dashboard.verdicts import verdict_bos, verdict_plot
+from dashboard.verdicts.verdict_phrases import Phrase, line_html
+from dashboard.verdicts.verdict_plot import Dot, Plot
 from dashboard.work_queue import WorkQueue
 from tests.dashboard.conftest import Open, alerts, texts
 from tests.dashboard.fake_source import FakeSource

@@ -13,7 +13,8 @@ import pytest
 from core.llm.base import Message, Reply, Request
 from core.llm.ledger import Ledger
 from core.store import Store
-from dashboard import live, readers, subject, verdict_export, verdict_wording
+from dashboard import live, readers, subject
+from dashboard.verdicts import verdict_export, verdict_wording
 from dashboard.work_queue import WorkQueue
 from tests.dashboard.conftest import Open, alerts, texts
 from tests.dashboard.fake_source import FakeSource
@@ -210,8 +211,8 @@ def test_strangers_labels_parts_and_phrases_stay_text(open_page: Open, tested_ca
 
 
 def test_what_the_language_model_was_asked_and_answered_is_shown_as_text(tested_cache: Path) -> None:
-    from dashboard import verdict_asked
-    from dashboard.verdict_asked import exchange_html
+    from dashboard.verdicts import verdict_asked
+    from dashboard.verdicts.verdict_asked import exchange_html
 
     found = Ledger(tested_cache / "toy" / "ledger.jsonl").exchange(ASKED.key("toy-1", "http://localhost:9/v1"))
     html = exchange_html(found)

@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from core.proposals.upload import read_upload
-from dashboard import verdict_edit, verdict_phrases
-from dashboard.verdict_phrases import Phrase
+from dashboard.verdicts import verdict_edit, verdict_phrases
+from dashboard.verdicts.verdict_phrases import Phrase
 
 HOSTILE = "<script>alert(1)</script>"
 

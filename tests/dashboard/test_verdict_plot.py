@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dashboard import verdict_plot, verdict_wording
-from dashboard.verdict_plot import Dot, Plot, plot_of
-from dashboard.verdict_style import RULES
+from dashboard.verdicts import verdict_plot, verdict_wording
+from dashboard.verdicts.verdict_plot import Dot, Plot, plot_of
+from dashboard.verdicts.verdict_style import RULES
 
 
 def group(name: str, fired: int, n: int, part: int = -1, theta: str = "theta5", **tests: Any) -> dict[str, Any]:

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from core.maths.verdict_types import EVERY_PART, NO_PART, SOME_PART
-from dashboard import verdict_charts, verdict_list, verdict_rows, verdict_summary
-from dashboard.verdict_plot import Plot
+from dashboard.verdicts import verdict_charts, verdict_list, verdict_rows, verdict_summary
+from dashboard.verdicts.verdict_plot import Plot
 
 KINDS = ["ALL-PARTS", "LABEL-FAILS", "LABEL-FAILS", "SOME-PARTS", "UNDECIDED", "WHOLE-ONLY", "NOT-PROPOSED"]
 COUNTED = [EVERY_PART, EVERY_PART, SOME_PART, EVERY_PART, EVERY_PART, NO_PART, None]

@@ -1,0 +1,1 @@
+"""What fires together: prototypes, distances and their map, the conjecture."""

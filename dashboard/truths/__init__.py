@@ -1,0 +1,1 @@
+"""Which planted concepts the SAE found, where they are known."""
