@@ -31,7 +31,7 @@ app.add_typer(bench_app, name="bench")
 demo_app = typer.Typer(no_args_is_help=True, help="The embedded demo: a planted world whose concepts are known.")
 app.add_typer(demo_app, name="demo")
 
-CacheDir = Annotated[Path | None, typer.Option("--cache-dir", help="Folder of runs [PRISM_CACHE_DIR, else ./cache].")]
+CacheDir = Annotated[Path | None, typer.Option("--cache-dir", help="Folder of runs [PRISM_CACHE_DIR, else cache/].")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on standard output.")]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's name in the cache directory, or its path.")]
 RecipeFile = Annotated[str, typer.Argument(metavar="RECIPE", help="A TOML file, a shipped recipe's name or a run's.")]

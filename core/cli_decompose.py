@@ -64,7 +64,7 @@ def decompose_command(
     device: Annotated[str | None, typer.Option(help="auto | cpu | cuda | mps")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Calls, tokens and cost; send and write nothing.")] = False,
     cache_dir: Annotated[
-        Path | None, typer.Option("--cache-dir", help="Folder of runs [PRISM_CACHE_DIR, else ./cache].")
+        Path | None, typer.Option("--cache-dir", help="Folder of runs [PRISM_CACHE_DIR, else cache/].")
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object and nothing else on standard output.")

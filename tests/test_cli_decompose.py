@@ -255,11 +255,19 @@ def test_an_upload_brings_its_own_labels_and_bad_rows_are_left_out(prism: Prism,
 def test_labels_can_come_from_a_file(prism: Prism, server: Any, tmp_path: Path) -> None:
     path = tmp_path / "labels.csv"
     path.write_text(f"feature,label,source\n7,harbours,Ada\n7,ships,Grace\n99999,x,y\n8,{'z' * 9000},w\n")
-    for proposer in (ask(server()), ("--proposer", "corpus")):
-        rows = rows_of(prism("--features", str(path), *proposer)[1])
-        found = rows[["feature", "label", "label_source"]].values.tolist()
-        assert found == [[7, "harbours", "Ada"], [7, "ships", "Grace"]]
-        assert "NOT-PROPOSED" not in rows["kind"].tolist()
+    rows = rows_of(prism("--features", str(path), *ask(server()))[1])
+    found = rows[["feature", "label", "label_source"]].values.tolist()
+    assert found == [[7, "harbours", "Ada"], [7, "ships", "Grace"]]
+    assert "NOT-PROPOSED" not in rows["kind"].tolist()
+
+
+def test_a_label_that_had_no_say_in_the_phrases_gets_no_verdict(prism: Prism, tmp_path: Path) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_text("feature,label,source\n7,harbours,Ada\n7,ships,Grace\n")
+    rows = rows_of(prism("--features", str(path), "--proposer", "corpus")[1])
+    assert rows["feature"].tolist() == [7]
+    assert rows["label"].iloc[0].startswith("text with: ")
+    assert rows["label_source"].tolist() == ["corpus keywords"]
 
 
 @pytest.mark.parametrize(

@@ -33,8 +33,8 @@ def choose_labels(run: Run, spec: str, needs_label: bool, seed: int = 0) -> Chos
     """The labels meant by ``spec``.
 
     ``needs_label``: the proposer works from labels, so ``random:N`` and ``all`` draw among labelled features, and every
-    label of a feature is tested. Otherwise features are meant and one test each is made, labelled or not. A feature
-    named by number is always tested: without a label its test says so. InputError for a spec that means nothing here.
+    label of a feature is tested. Otherwise features are meant and one test each is made, of no label. A feature named
+    by number is always tested: without a label its test says so. InputError for a spec that means nothing here.
     """
     text = spec.strip()
     if not text:
@@ -49,13 +49,18 @@ def choose_labels(run: Run, spec: str, needs_label: bool, seed: int = 0) -> Chos
 
 
 def _labels_of(run: Run, features: Iterable[int], needs_label: bool) -> tuple[Label, ...]:
-    """The run's labels of features, in order of feature; an empty one for a feature that has none."""
+    """The run's labels of features, in order of feature; an empty one for a feature that has none.
+
+    A proposer that needs no label tests what it finds itself: it gets none, so that no label passes for tested.
+    """
+    if not needs_label:
+        return tuple(Label(feature, "", "") for feature in sorted(set(features)))
     known = {int(f): frame for f, frame in run.labels().groupby("feature")}
     chosen = []
     for feature in sorted(set(features)):
         rows = known[feature][["label", "source"]].itertuples(index=False) if feature in known else ()
         mine = [Label(feature, str(label), str(source)) for label, source in rows] or [Label(feature, "", "")]
-        chosen += mine if needs_label else mine[:1]
+        chosen += mine
     return _different(chosen)
 
 
@@ -98,6 +103,9 @@ def _from_file(run: Run, path: Path, needs_label: bool) -> Chosen:
         raise InputError(
             f"no label of {path.name} can be tested on {run.name!r}", "\n".join(notes), "see `prism show RUN`"
         )
+    if not needs_label:
+        notes.append("the labels are not tested: this proposer tests the words that it finds itself")
+        return Chosen(_labels_of(run, [x.feature for x in taken], needs_label), tuple(notes))
     return Chosen(_different(sorted(taken, key=lambda x: x.feature)), tuple(notes))
 
 

@@ -79,7 +79,7 @@ class FromModel:
 
 
 class FromText(_Free):
-    """Retrieval out of the run's own text; one proposal per feature, whatever its label says."""
+    """Retrieval out of the run's own text: what is tested are the words it finds, not a label that the feature has."""
 
     needs_label, own_text = False, True
 
@@ -87,22 +87,10 @@ class FromText(_Free):
         self.corpus, self.asking = corpus, asking
 
     def propose(self, labels: Sequence[Label], sample: int, advance: Advance) -> Proposals:
-        """One proposal per feature, under each of its labels: what is retrieved does not follow them."""
+        """One proposal per feature, under its own words: a label that had no say in the phrases gets no verdict."""
         a = self.asking
         proposer = CorpusProposer(self.corpus, a.n_parts, a.n_phrases, a.n_whole, sample)
-        found = proposer.propose(list(dict.fromkeys(x.feature for x in labels)), None, advance)
-        made = {p.feature: p for p in found.made}
-        failed = {f.feature: f for f in found.failed}
-        return Proposals(
-            tuple(
-                dataclasses.replace(made[x.feature], label=x.label, label_source=x.source)
-                if x.label
-                else made[x.feature]
-                for x in labels
-                if x.feature in made
-            ),
-            tuple(dataclasses.replace(failed[x.feature], label=x.label) for x in labels if x.feature in failed),
-        )
+        return proposer.propose(list(dict.fromkeys(x.feature for x in labels)), advance)
 
     def about(self) -> dict[str, Any]:
         return {"generator": f"{GENERATOR}, seed {self.corpus.seed}", "prompts": []}

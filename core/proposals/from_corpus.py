@@ -69,27 +69,22 @@ class CorpusProposer:
         self.corpus, self.sample = corpus, sample
         self.n_parts, self.n_phrases, self.n_whole = n_parts, n_phrases, n_whole
 
-    def propose(
-        self,
-        features: Sequence[int],
-        labels: dict[int, str] | None = None,
-        advance: Callable[[float], None] = lambda n: None,
-    ) -> Proposals:
-        """A proposal for every feature that fires often enough. ``labels`` are shown; the parts do not follow them."""
+    def propose(self, features: Sequence[int], advance: Callable[[float], None] = lambda n: None) -> Proposals:
+        """A proposal for every feature that fires often enough, labelled by the words it was made from."""
         outcomes = []
         for feature in features:
-            outcomes.append(self._one(feature, (labels or {}).get(feature, "")))
+            outcomes.append(self._one(feature))
             advance(1)
         return Proposals(
             made=tuple(o for o in outcomes if isinstance(o, Proposal)),
             failed=tuple(o for o in outcomes if isinstance(o, NotProposed)),
         )
 
-    def _one(self, feature: int, label: str) -> Proposal | NotProposed:
+    def _one(self, feature: int) -> Proposal | NotProposed:
         peaks = self.corpus.training_peaks(feature)
         if len(peaks.unit) < MIN_CONTEXTS:
             n = f"fires in {peaks.n_contexts} contexts of the training half"
-            return NotProposed(feature, label, f"{n}; words need at least {MIN_CONTEXTS}")
+            return NotProposed(feature, "", f"{n}; words need at least {MIN_CONTEXTS}")
         keywords = self._keywords(peaks.unit)
         groups = self._groups(keywords)
         rng = np.random.default_rng([self.corpus.seed, feature, *([self.sample] if self.sample else [])])
@@ -99,7 +94,7 @@ class CorpusProposer:
         parts = [self._part(group, groups, rng, checker) for group in groups]
         kept = tuple(p for p in parts if p.phrases)
         if not kept:
-            return NotProposed(feature, label, "no distinctive word stands in the held-out half")
+            return NotProposed(feature, "", "no distinctive word stands in the held-out half")
         problems += [f"{len(kept)} parts instead of {self.n_parts}"] if len(kept) < self.n_parts else []
         short = [p for p in kept if len(p.phrases) < self.n_phrases]
         problems += [f"the part {p.word!r} has {len(p.phrases)} of {self.n_phrases} phrases" for p in short]
@@ -107,7 +102,7 @@ class CorpusProposer:
         problems += [f"{len(whole)} of {self.n_whole} phrases of the whole"] if len(whole) < self.n_whole else []
         words = ", ".join(p.word for p in kept)
         return Proposal(
-            feature, label or f"text with: {words}", "given" if label else "corpus keywords", "isolated", kept,
+            feature, f"text with: {words}", "corpus keywords", "isolated", kept,
             tuple(whole), "corpus", f"{GENERATOR}, seed {self.corpus.seed}", problems=tuple(problems),
         )  # fmt: skip
 

@@ -27,6 +27,14 @@ def render_button(feature: int, ref: TestRef, edited: pd.DataFrame) -> None:
         style: Style = "published" if row["style"] == "published" else "isolated"
         data = verdict_again.file_of(edited, feature, str(row["label"]))
         st.session_state.phrases_asked = Asked(ref.id, feature, data, style, keep)
+        _forget_ended(st.session_state.phrases_asked)
+
+
+def _forget_ended(asked: Asked) -> None:
+    """The same phrases sent once more are measured once more where the last attempt was cancelled or failed."""
+    jobs = st.session_state.get("live_jobs", {})
+    for identity in [i for i, job in jobs.items() if i[-1] == asked and job.ended and job.state != "done"]:
+        del jobs[identity]
 
 
 def render_outcome(run: Run, ref: TestRef) -> None:

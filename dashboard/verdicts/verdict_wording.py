@@ -29,7 +29,7 @@ KINDS = {
     "ALL-PARTS": Kind("●", "the label holds", "every part alone makes the feature fire", "holds"),
     "SOME-PARTS": Kind("◐", "the label holds in part", "only some of its parts make the feature fire", "partly"),
     "WHOLE-ONLY": Kind("◆", "the label holds as a whole", "its parts alone do not make the feature fire", "partly"),
-    "LABEL-FAILS": Kind("✕", "the label fails", "nothing it names makes the feature fire", "fails"),
+    "LABEL-FAILS": Kind("✕", "the label fails", "nothing it names makes the feature fire above its controls", "fails"),
     "UNDECIDED": Kind("?", "not decided", "these phrases do not settle it", "open"),
     "UNTESTABLE": Kind("–", "not testable with phrases", "cut this short, it misses even its own text", "open"),
     "NO-FIRING": Kind("○", "nothing to test", "the feature never fires in this run", "open"),

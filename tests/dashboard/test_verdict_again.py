@@ -177,8 +177,9 @@ def test_a_session_that_outlives_the_right_to_write_stores_nothing(
     assert source.n_asked == 0
 
 
+@pytest.mark.parametrize("then", ["Try again", "Measure again"])
 def test_a_long_test_can_be_cancelled_and_leaves_nothing_behind(
-    source: FakeSource, open_page: Open, tested: Path, monkeypatch: pytest.MonkeyPatch
+    source: FakeSource, open_page: Open, tested: Path, monkeypatch: pytest.MonkeyPatch, then: str
 ) -> None:
     source.gate = threading.Event()
     monkeypatch.setattr(verdict_again.Work, "bank", shipped_bank())  # choosing one measures without a sign of life
@@ -189,7 +190,7 @@ def test_a_long_test_can_be_cancelled_and_leaves_nothing_behind(
     source.gate.set()
     assert len(verdict_data.folders(tested / "toy")) == 1
     assert not list((tested / "toy" / "decomposition").glob(".partial*"))
-    at = wait(button(at, "Try again").click().run())
+    at = wait(button(at, then).click().run())
     assert "Measured again" in texts(at)
 
 

@@ -235,14 +235,6 @@ def test_the_same_seed_gives_the_same_proposal_and_another_another(world: TextWo
     assert proposal(world, SEA, seed=1).parts[0].texts != proposal(world, SEA).parts[0].texts
 
 
-def test_a_given_label_is_shown_and_changes_no_phrase(world: TextWorld) -> None:
-    (made,) = CorpusProposer(Corpus(world)).propose([SEA], {SEA: "ships"}).made
-    plain = proposal(world, SEA)
-    assert (made.label, made.label_source) == ("ships", "given")
-    assert plain.label.startswith("text with: ")
-    assert (made.parts, made.whole) == (plain.parts, plain.whole)
-
-
 def test_words_cut_in_two_by_the_border_of_contexts_are_no_words() -> None:
     vocabulary = np.array(["<s>", " har", "bour", " sea", "."], dtype=object)
     tokens = np.array([[0, 3, 4, 1], [0, 2, 3, 4], [0, 1, 2, 4]], np.int32)
