@@ -96,10 +96,17 @@ SHORT = 12
 
 def print_table(title: str, rows: Sequence[Mapping[Any, Any]]) -> None:
     """A small table on standard output; every value is plain text."""
+    names = list(rows[0]) if rows else []
+    short = {name for name in names if all(len(str(row[name])) <= SHORT for row in rows)}
+    widths = {
+        name: max([len(name), *(len(str(row[name])) for row in rows)]) if name in short else SHORT for name in names
+    }
+    fits = sum(widths.values()) + 3 * len(names) + 1 <= out.width
     table = Table(title=Text(title), title_justify="left")
-    for name in rows[0] if rows else []:
-        short = all(len(str(row[name])) <= SHORT for row in rows)  # numbers stay whole, long text gives way
-        table.add_column(name, overflow="fold", no_wrap=short, min_width=min(SHORT, len(name)) if short else SHORT)
+    for name in names:  # where there is room numbers stay whole and long text gives way
+        table.add_column(
+            name, overflow="fold", no_wrap=fits and name in short, min_width=widths[name] if fits else None
+        )
     for row in rows:
         table.add_row(*(Text(str(v)) for v in row.values()))
     out.print(table)

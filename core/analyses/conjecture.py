@@ -78,7 +78,7 @@ def compute(run: Run, params: Params, progress: Progress) -> dict[TableSpec, pa.
         raise InputError(
             f"{len(target.pairs)} pairs of features are expected together more than once in the scored half",
             f"{len(p.features)} features, {halves.test_binary.shape[0]} rows; at least {LEAST_PAIRS} pairs are needed",
-            "--param rows=all, or more text",
+            "more text" if params.rows == "all" else "--param rows=all, or more text",
         )
     progress.advance(1)
     limits = Limits(params.n_pairs, params.n_kernel, params.n_null)
@@ -150,7 +150,7 @@ ANALYSIS = Analysis(
     question="Do distances between features' coefficients say which features fire together?",
     method="C fitted on half of the documents against co-firing excess on the other half, Spearman over pairs",
     null="the same pipeline on shuffled columns; density alone; decoder cosine",
-    version=1,
+    version=2,
     params=Params,
     tables=(VERDICT, SCORES, RAW, SCATTER, PLANTED),
     inputs=("activations", "contexts", "vocabulary", "features", *(f"{FOLDER}/{spec.name}" for spec in SPECS)),

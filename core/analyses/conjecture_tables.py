@@ -127,12 +127,13 @@ def verdict_of(
     proposed, cosine = _row(scores, "raw", "euclid", k), _row(scores, "unit", "cosine", k)
     decoder, own = (_row(scores, n, "baseline", None) for n in ("decoder cosine", "excess on the fitted half"))
     first, second = holds(proposed), holds(cosine)
-    named = {"density alone": density, "decoder cosine": decoder, "co-firing counted directly": own}
-    others = [f"{name} {row['spearman']:+.2f}" for name, row in named.items() if row is not None]
+    named = {"decoder cosine": decoder, "co-firing counted directly": own}
+    others = [f"{name} {row['partial']:+.2f}" for name, row in named.items() if row is not None]
+    alone = "" if density is None else f"; density alone: Spearman {density['spearman']:+.2f}"
     sentence = (
         f"Distance in C as proposed (raw, k = {k}) {_says(proposed)} which features fire "
         f"together on new documents beyond their densities ({_said(proposed)}); cosine between unit-norm columns "
-        f"{_says(cosine)} it ({_said(cosine)}); beside them {', '.join(others)}."
+        f"{_says(cosine)} it ({_said(cosine)}). Beyond density as well: {', '.join(others)}{alone}."
     )
     answers = {"proposed_holds": first, "cosine_holds": second, "k": k}
     counts = {"n_pairs": n_pairs, "n_possible": n_possible, "n_features": n_features}
@@ -150,12 +151,15 @@ def _planted_said(planted: pd.DataFrame) -> str:
     )
 
 
+PRINTED = ("scale", "similarity", "k", "spearman", "partial", "partial_lo", "partial_hi", "partial_null_hi")
+
+
 def summarise(tables: Mapping[str, pd.DataFrame]) -> dict[str, list[dict[str, Any]]]:
     """The verdict and the scores as rows for the command line."""
     scores = tables["scores"].assign(k=tables["scores"]["k"].astype("Int32"))
     frames = {
         "what this run shows": tables["verdict"][["sentence"]],
-        "held-out co-firing excess: Spearman with similarity": scores.drop(columns=["n_pairs"]),
+        "held-out co-firing excess: Spearman with similarity": scores[list(PRINTED)],
         "planted concepts": tables["planted"],
     }
     return {t: f.astype(object).where(f.notna(), None).to_dict("records") for t, f in frames.items() if len(f)}

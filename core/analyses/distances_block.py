@@ -1,4 +1,4 @@
-"""Every affinity between the features of a list, from their own firings: the block that a heatmap draws."""
+"""Every affinity between the features of a list, from their own firings: the block that a heatmap is drawn from."""
 
 from __future__ import annotations
 
@@ -44,11 +44,7 @@ def affinities_of(
     ``n_units`` in all, which only phi needs; ``coefficients [n_features, k]`` as ``coefficients_of`` gives them. Reads
     the firings of these features only, or all of them once where that is less.
     """
-    codes = dict(_units(run, features, per_context))
-    columns = np.repeat(np.arange(len(features)), [len(codes[int(f)]) for f in features])
-    unit = np.unique(np.concatenate([codes[int(f)] for f in features]), return_inverse=True)[1]
-    binary = sparse.csc_matrix((np.ones(len(unit)), (unit, columns)), shape=(int(unit.max()) + 1, len(features)))
-    both = (binary.T @ binary).toarray()
+    both = counts_of(run, features, per_context)
     n_a, n_b = np.diag(both)[:, None], np.diag(both)[None, :]
     return Block(
         features=features,
@@ -57,10 +53,20 @@ def affinities_of(
         dice=dice(both, n_a, n_b),
         overlap=overlap(both, n_a, n_b),
         phi=phi(both, n_a, n_b, n_units),
-        decoder_cosine=_decoder_cosine(run, features),
-        c_cosine=None if coefficients is None else _cosines(coefficients),
-        c_euclid=None if coefficients is None else _gaps(coefficients),
+        decoder_cosine=decoder_cosines(run, features),
+        c_cosine=None if coefficients is None else cosines(coefficients),
+        c_euclid=None if coefficients is None else gaps(coefficients),
     )
+
+
+def counts_of(run: Run, features: np.ndarray, per_context: bool) -> np.ndarray:
+    """``[n_features, n_features]`` int32: units where both fire; units and what is read as in ``affinities_of``."""
+    codes = dict(_units(run, features, per_context))
+    columns = np.repeat(np.arange(len(features)), [len(codes[int(f)]) for f in features])
+    unit = np.unique(np.concatenate([codes[int(f)] for f in features]), return_inverse=True)[1]
+    ones = np.ones(len(unit), np.int32)
+    binary = sparse.csc_matrix((ones, (unit, columns)), shape=(int(unit.max()) + 1, len(features)))
+    return np.asarray((binary.T @ binary).toarray())
 
 
 def coefficients_of(table: pd.DataFrame, features: np.ndarray) -> np.ndarray:
@@ -142,21 +148,23 @@ def _positions(context: np.ndarray, pos: np.ndarray) -> np.ndarray:
     return context.astype(np.int64) << 16 | pos.astype(np.int64)
 
 
-def _decoder_cosine(run: Run, features: np.ndarray) -> np.ndarray | None:
+def decoder_cosines(run: Run, features: np.ndarray) -> np.ndarray | None:
+    """Cosines between decoder rows; None where the decoder is not here."""
     try:
         rows = load_decoder(run, features).astype(np.float64)
     except NotFoundError:
         return None
-    return _cosines(rows)
+    return cosines(rows)
 
 
-def _cosines(rows: np.ndarray) -> np.ndarray:
+def cosines(rows: np.ndarray) -> np.ndarray:
+    """Between rows; NaN where one has no length."""
     length = np.linalg.norm(rows, axis=1, keepdims=True)
     unit = rows / np.where(length > 0, length, np.nan)
     return unit @ unit.T
 
 
-def _gaps(rows: np.ndarray) -> np.ndarray:
+def gaps(rows: np.ndarray) -> np.ndarray:
     """Euclidean distances between rows."""
     squares = (rows**2).sum(1)
     gap = np.sqrt(np.maximum(squares[:, None] + squares[None, :] - 2 * rows @ rows.T, 0))

@@ -80,7 +80,7 @@ def pattern_matrix(run: Run, rows: Rows, min_firings: int, seed: int = 0, per_co
         raise InputError(
             f"no feature is left: {rare.sum()} of {len(counts)} fire in fewer than {min_firings} of the rows",
             f"{len(chosen)} rows; {constant.sum()} features fire in every one. A pattern of fewer firings is noise",
-            "--param rows=all, more text, or --param min_firings=5 at your own risk",
+            _more_firings(bool(rare.any()), rows != "all" and not per_context),
         )
     token = flat.token_ids[chosen]
     wordless = np.array([not any(c.isalnum() for c in t) for t in run.str_tokens])
@@ -96,6 +96,13 @@ def pattern_matrix(run: Run, rows: Rows, min_firings: int, seed: int = 0, per_co
         n_short=n_short,
         punctuation_share=float(wordless[token].mean()),
     )
+
+
+def _more_firings(some_rare: bool, fewer_rows: bool) -> str:
+    """What gives features more firings; nothing does to those that fire in every row."""
+    if not some_rare:
+        return "encode more varied text: features that never stop firing have no pattern"
+    return ("--param rows=all, " if fewer_rows else "") + "more text, or --param min_firings=5 at your own risk"
 
 
 def _all(ptr: np.ndarray, real: np.ndarray) -> tuple[np.ndarray, int]:

@@ -43,9 +43,12 @@ def render_test(result: Result) -> None:
         pattern_charts.over_k(scores, similarity), key="conjecture_chart",
         alt=pattern_charts.over_k_alt(scores, similarity), config=files.picture_config("conjecture"),
     )  # fmt: skip
+    params = result.manifest["params"]
     st.caption(
-        "C is fitted on half of the documents; Spearman with how much more pairs fire together on the other half than "
-        "their densities say, with what both densities explain taken off. Bars: 95 % intervals over documents."
+        f"Rows: {pattern_facts.ROWS[params['rows']]}. C is fitted on half of the documents; "
+        "Spearman with how much more pairs fire together on the other half than their densities say, with what both "
+        "densities explain taken off. Bars: 95 % intervals over documents. Dotted: baselines, which need no C."
+        f"{pattern_facts.left_out_said(params, scores)}"
     )
     _table(scores, SCORES, "Every variant and baseline with intervals and nulls")
     with st.container(horizontal=True):

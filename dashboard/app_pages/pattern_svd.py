@@ -22,12 +22,14 @@ def render_spectrum(found: Prototypes) -> None:
     )  # fmt: skip
     right.html(pattern_facts.ranks_html(found.ranks))
     right.caption(
+        f"{pattern_facts.matrix_said(found.result.manifest['params'])}. "
         f"{int(matrix['n_rows']):,} rows x {int(matrix['n_features']):,} features; left out: {int(matrix['n_rare']):,} "
         f"that fire too rarely, {int(matrix['n_constant'])} that always fire, {int(matrix['n_short'])} short contexts. "
         f"{matrix['punctuation_share']:.0%} of the rows end in punctuation. Stable rank {matrix['stable_rank']:.1f}, "
         f"of shuffled columns {matrix['stable_rank_null']:.1f}. "
         f"Participation ratio {matrix['participation_ratio']:.1f}, of shuffled columns "
-        f"{matrix['participation_ratio_null']:.1f}."
+        f"{matrix['participation_ratio_null']:.1f}. "
+        f"{pattern_facts.explained_said(found.spectrum, matrix['stable_rank'], k)}"
     )
 
 

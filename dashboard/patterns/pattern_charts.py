@@ -16,6 +16,7 @@ LINES = (
     ("null_q95", "shuffled columns, 95th percentile", "dash"),
     ("shift_q95", "circular shifts, 95th percentile", "dot"),
 )
+BASELINES = {"decoder cosine": "decoder cosine", "excess on the fitted half": "co-firing counted directly"}
 GREY = "#808996"  # seen on light and on dark
 LEGEND = {"orientation": "h", "yref": "container", "y": 1, "yanchor": "top", "x": 0}
 
@@ -46,7 +47,10 @@ def spectrum_alt(table: pd.DataFrame, k: int) -> str:
 
 
 def over_k(scores: pd.DataFrame, similarity: str) -> go.Figure:
-    """Beyond-density Spearman of every scale over k with intervals; full rank stands at the right."""
+    """Beyond-density Spearman of every scale over k with intervals; full rank stands at the right.
+
+    Lines say what the nulls reach and what needs no C, beyond density too.
+    """
     some = scores[scores["similarity"] == similarity]
     last = some["k"].max()
     full = float(last) * 1.5 if last == last else 1.0
@@ -65,6 +69,10 @@ def over_k(scores: pd.DataFrame, similarity: str) -> go.Figure:
         figure.add_hline(
             y=ceiling, line={"dash": "dash", "width": 1, "color": GREY}, annotation_text="highest of shuffled columns"
         )
+    for name, title in BASELINES.items():
+        for value in scores.loc[(scores["scale"] == name) & (scores["similarity"] == "baseline"), "partial"].dropna():
+            figure.add_hline(y=value, line={"dash": "dot", "width": 1, "color": GREY}, annotation_text=title,
+                             annotation_position="top left")  # fmt: skip
     ticks = _apart(sorted(some["k"].dropna().astype(int).unique()))
     figure.update_layout(**LAYOUT, legend=LEGEND)
     figure.update_xaxes(

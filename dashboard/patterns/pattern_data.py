@@ -171,6 +171,7 @@ def largest_pull(groups: Sequence[Group]) -> float:
 def load_near(folder: Path, feature: int) -> Near:
     result = Result(folder)
     units = {str(k): v for k, v in result.table("units").iloc[0].items()}
+    units["of"] = "contexts" if result.manifest["params"]["per"] == "context" else "positions"
     near, own = (result.rows(n, "feature", feature) for n in ("distance_neighbours", "distance_histograms"))
     return Near(units, near, own, result.rows("distance_histograms", "feature", None))
 

@@ -143,7 +143,35 @@ def neighbours_said(by: str, units: Mapping[str, Any]) -> str:
     null = units.get(f"nearest_{what}_null")
     chance = "" if missing(null) else f"the nearest of shuffled columns has a median of {number(null)}; "
     kind = "C holds one column per feature of the factorised firings; " if by.startswith("c_") else ""
-    return f"{kind}{chance}{count(units['n_features'])} features compared over {count(units['n_units'])} units"
+    over = f"{count(units['n_units'])} {units['of']}"
+    return f"{kind}{chance}{count(units['n_features'])} features compared over {over}"
+
+
+ROWS = {
+    "random": "one random position of every context",
+    "last": "the last token of every context",
+    "all": "every position",
+}
+SCALES = {
+    "raw": "raw activations", "binary": "firing or not", "unit": "firing or not, columns of norm 1",
+    "phi": "firing or not, centred columns of norm 1", "log1p": "log(1 + activation)",
+}  # fmt: skip
+
+
+def matrix_said(params: Mapping[str, Any]) -> str:
+    """Which A was factorised: what its rows are and what stands in it."""
+    rows, scale = ROWS[str(params["rows"])], SCALES[str(params["scale"])]
+    return f"A: {rows}; {scale}" + (", less what the token explains" if params["residual"] else "")
+
+
+def explained_said(spectrum: pd.DataFrame, stable_rank: float, k: int) -> str:
+    """What k components explain of the centred matrix, and as many of shuffled columns; "" without components."""
+    if not k:
+        return ""
+    first = spectrum.sort_values("component").head(k)
+    share = float((first["centred_value"] ** 2).sum() / (stable_rank * first["centred_value"].iloc[0] ** 2))
+    null = share - float(first["excess"].iloc[-1])
+    return f"The first {k} explain {percent(share)} of the variance, of shuffled columns {percent(null)}."
 
 
 def ranks_html(ranks: pd.DataFrame) -> str:
@@ -158,6 +186,12 @@ def ranks_html(ranks: pd.DataFrame) -> str:
         '<div class="p-scroll"><table class="p-list"><caption>How many components</caption>'
         f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
     )
+
+
+def left_out_said(params: Mapping[str, Any], scores: pd.DataFrame) -> str:
+    """Which of the ranks asked for no variant has; "" where every one is there."""
+    absent = sorted(set(params["ks"]) - set(scores["k"].dropna().astype(int)))
+    return f" Not computed, because the rank is lower: k = {', '.join(map(str, absent))}." if absent else ""
 
 
 VARIANTS = (
@@ -185,8 +219,14 @@ def verdict_facts(scores: pd.DataFrame, verdict: Mapping[str, Any]) -> list[Fact
     for scale, title in BASELINES.items():
         for row in scores[(scores["scale"] == scale) & (scores["similarity"] == "baseline")].to_dict("records"):
             if not missing(row["spearman"]):
-                note = f"a baseline, densities left in {_signed(row['lo'], row['hi'])}"
-                facts.append(Fact(title, f"{row['spearman']:+.2f}", note, "Spearman with co-firing excess"))
+                value, note = (
+                    f"{row['spearman']:+.2f}",
+                    f"a baseline, densities left in {_signed(row['lo'], row['hi'])}",
+                )
+                if scale != "density only" and not missing(row["partial"]):
+                    value = f"{row['partial']:+.2f}"
+                    note = f"a baseline, beyond density {_signed(row['partial_lo'], row['partial_hi'])}"
+                facts.append(Fact(title, value, note, "Spearman with co-firing excess"))
     return facts
 
 

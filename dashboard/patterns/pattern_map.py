@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from core.analyses.decoder import load_decoder
-from core.analyses.distances_block import Block, affinities_of, coefficients_of
+from core.analyses.distances_block import coefficients_of, cosines, counts_of, decoder_cosines, gaps
 from core.errors import NotFoundError
 from core.maths import affinities
 from core.maths.leaf_order import leaf_order
@@ -73,9 +73,17 @@ def load_pairs(run: Run, folder: Path, features: np.ndarray) -> Pairs:
             "fewer than two of these features fire", "a map needs two", "choose others: more neighbours, or a list"
         )
     c = coefficients_of(result.table("coefficients"), alive) if "coefficients" in result.manifest["tables"] else None
-    block = affinities_of(run, alive, per_context, n_units, c)
-    why = "" if block.decoder_cosine is not None else decoder_absent(run)
-    return _lean(block, n_units, len(wanted) - len(alive), why)
+    decoder = decoder_cosines(run, alive)
+    return Pairs(
+        features=alive,
+        n_units=n_units,
+        n_both=counts_of(run, alive, per_context),
+        decoder_cosine=None if decoder is None else decoder.astype(np.float32),
+        c_cosine=None if c is None else cosines(c).astype(np.float32),
+        c_euclid=None if c is None else gaps(c).astype(np.float32),
+        n_silent=len(wanted) - len(alive),
+        no_decoder="" if decoder is not None else decoder_absent(run),
+    )
 
 
 def decoder_absent(run: Run) -> str:
@@ -85,16 +93,6 @@ def decoder_absent(run: Run) -> str:
     except NotFoundError as error:
         return error.detail
     return ""
-
-
-def _lean(block: Block, n_units: int, n_silent: int, no_decoder: str = "") -> Pairs:
-    """Counts and vectors' affinities only, in half the bytes: the rest is made from them in no time."""
-    rest = {
-        name: None if (found := getattr(block, name)) is None else found.astype(np.float32)
-        for name in ("decoder_cosine", "c_cosine", "c_euclid")
-    }
-    n_both = np.rint(block.n_both).astype(np.int32)
-    return Pairs(block.features, n_units, n_both, n_silent=n_silent, no_decoder=no_decoder, **rest)
 
 
 @dataclass(frozen=True)

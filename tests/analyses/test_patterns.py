@@ -60,6 +60,10 @@ def test_no_feature_left_is_an_error_that_says_what_to_change(run: Run) -> None:
     with pytest.raises(InputError, match="no feature is left") as error:
         pattern_matrix(run, "random", 10_000)
     assert "rows=all" in error.value.remedy
+    for per_context in (False, True):  # all that is there is looked at already
+        with pytest.raises(InputError, match="no feature is left") as error:
+            pattern_matrix(run, "all", 10_000, per_context=per_context)
+        assert "rows=all" not in error.value.remedy
 
 
 def test_contexts_shorter_than_nine_tokens_give_no_random_row(tmp_path: Path) -> None:

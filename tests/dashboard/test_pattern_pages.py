@@ -15,6 +15,7 @@ from scipy.stats import spearmanr
 
 from core.analyses import conjecture, feature_distances, pattern_svd, prototype_interpretability
 from core.analyses.distances_block import PairFirings
+from core.analyses.patterns import pattern_matrix
 from core.errors import InputError, NotFoundError
 from core.results import Result, results, run_analysis
 from core.store import Run
@@ -31,6 +32,7 @@ from dashboard.patterns import (
     pattern_worked,
 )
 from dashboard.patterns.pattern_map import Pairs
+from dashboard.wording import percent
 from tests.analyses.pattern_runs import topic_run
 from tests.dashboard.conftest import Open, alerts, texts
 
@@ -600,6 +602,31 @@ def test_the_figures_hold_the_numbers_of_the_tables(run: Run) -> None:
     assert unit.y[0] == expected.loc[3]
     assert unit.y[-1] == expected[expected.index.isna()].item()
     assert "cosine" in pattern_charts.over_k_alt(scores, "cosine")
+    direct = scores.query("scale == 'excess on the fitted half'")["partial"].item()
+    lines = {note.text: note.y for note in curves.layout.annotations}
+    assert lines["co-firing counted directly"] == direct
+    assert lines["highest of shuffled columns"] < direct
+    facts = pattern_facts.verdict_facts(scores, newest(run, "conjecture").table("verdict").iloc[0].to_dict())
+    assert next(f for f in facts if f.label == "co-firing counted directly").value == f"{direct:+.2f}"
+
+
+def test_ranks_that_were_asked_for_and_not_reached_are_named(run: Run) -> None:
+    scores = newest(run, "conjecture").table("scores")
+    assert pattern_facts.left_out_said({"ks": [3]}, scores) == ""
+    assert pattern_facts.left_out_said({"ks": [900, 3, 300]}, scores).endswith("k = 300, 900.")
+
+
+def test_what_components_explain_stands_beside_shuffled_columns(run: Run, cache: Path, open_page: Open) -> None:
+    result = newest(run, "pattern_svd")
+    acts = pattern_matrix(run, "all", 20).acts.toarray() > 0
+    unit = acts / np.sqrt(acts.sum(0))
+    s = np.linalg.svd(unit - unit.mean(0), compute_uv=False) ** 2
+    said = pattern_facts.explained_said(result.table("spectrum"), result.table("matrix")["stable_rank"].item(), 3)
+    assert f"explain {percent(s[:3].sum() / s.sum())} of the variance" in said
+    assert pattern_facts.explained_said(result.table("spectrum"), 1.0, 0) == ""
+    captions = " ".join(c.value for c in open_page(cache, "pattern_svd", run="topics").caption)
+    assert "A: every position; firing or not, columns of norm 1" in captions
+    assert said in captions
 
 
 # --- the example by hand -----------------------------------------------------------------------------------
