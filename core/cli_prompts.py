@@ -14,6 +14,7 @@ from core.analyses.prompt_model import PromptModel
 from core.cli_answers import Job, write_bytes
 from core.decompose.choose import choose_labels
 from core.errors import InputError, MachineError
+from core.hosting import OWN
 from core.lab.accounting import AccountParams, hold_to_account, phrases_csv, positives
 from core.lab.contrasting import ContrastParams, contrast_groups, group_names
 from core.lab.decoding import DecodeParams, check_decode, decode_features
@@ -38,7 +39,7 @@ Alpha = Annotated[float, typer.Option(min=0.0001, max=0.5, help="False discovery
 Seed = Annotated[int, typer.Option(min=0)]
 Top = Annotated[int, typer.Option(min=1, max=1000, help="Rows to print.")]
 Device = Annotated[str | None, typer.Option(help="auto | cpu | cuda | mps")]
-CacheDir = Annotated[Path | None, typer.Option("--cache-dir", help="Folder of runs [PRISM_CACHE_DIR, else ./cache].")]
+CacheDir = Annotated[Path | None, typer.Option("--cache-dir", help="Folder of runs [PRISM_CACHE_DIR, else cache/].")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on standard output.")]
 
 
@@ -181,7 +182,8 @@ def _numbers(text: str) -> tuple[float, ...]:
 def _read(path: Path, columns: Columns) -> PromptTable:
     """The file's prompts; what was left out of it is said."""
     try:
-        data = path.read_bytes()
+        with path.open("rb") as stream:  # no more of a file that is too big than it takes to refuse it
+            data = stream.read(OWN.upload_mb * 1_000_000 + 1)
     except OSError as error:
         raise InputError(
             f"{path.name!r} cannot be read", str(error), "name a txt, csv, jsonl or parquet file"

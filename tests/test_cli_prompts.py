@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -112,6 +113,21 @@ def test_decode_sets_features_and_writes_what_the_model_goes_on_with(prism: Pris
     assert code == 0
     assert said["params"]["values"] == {"5": 2.0}
     assert pd.read_csv(out)["kind"].tolist() == ["unsteered", "steered", "random", "steered", "random"]
+
+
+def test_a_file_that_is_too_big_is_refused_before_it_is_read(prism: Prism, tmp_path: Path) -> None:
+    big = tmp_path / "big.txt"
+    with big.open("wb") as stream:
+        stream.truncate(2_000_000_000)  # sparse: no bytes on the disk
+    tracemalloc.start()
+    try:
+        code, said = prism("test", "--prompts", big, "--features", "5")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert code != 0
+    assert "more than 20 MB" in json.dumps(said)
+    assert peak < 100_000_000
 
 
 def test_a_list_of_the_run_names_features(prism: Prism, run: Run, file: Path) -> None:

@@ -46,7 +46,8 @@ def rate_rows(texts: pd.DataFrame, seed: int) -> tuple[list[dict[str, Any]], tup
     length = texts["n_tokens"].to_numpy(np.int64)
     expected = by_length(length, int(fires.sum()))
     at_text, balanced = _text_rates(positive, fires, expected, texts["max_act"].to_numpy(float), length)
-    rows = [*at_text, *_token_rates(positive, texts["n_firing"].to_numpy(np.int64), length, seed)]
+    at_token = _token_rates(positive, texts["n_firing"].to_numpy(np.int64), length, seed)
+    rows = [*at_text, *at_token]
     by_chance, notes = balanced["by_length"], []
     if not fires.any():
         notes.append("the feature fires on none of these prompts above this threshold")
@@ -55,6 +56,8 @@ def rate_rows(texts: pd.DataFrame, seed: int) -> tuple[list[dict[str, Any]], tup
     elif by_chance > 0.5 and balanced["value_lo"] <= by_chance:
         notes.append("the positive texts are longer: firing at random on texts of these lengths would give a balanced "
                      f"accuracy of {by_chance:.2f}, so these numbers do not show that the label holds")  # fmt: skip
+    if any(row["value"] is not None and row["value_lo"] is None for row in at_token):
+        notes.append("some token rates have no interval: tokens of one text are alike, and it takes ten texts")
     return rows, tuple(notes)
 
 

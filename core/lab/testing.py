@@ -199,5 +199,5 @@ def _notes(measured: Measured) -> tuple[str, ...]:
     unknown = sum(bool(v.is_unknown.any()) for v in measured.views)
     notes = [f"{bad} prompts have nothing that can be measured"] if bad else []
     notes += [f"{cut} prompts are longer than the SAE's context: their ends were dropped"] if cut else []
-    notes += [f"{unknown} prompts hold text that the model's vocabulary lacks"] if unknown else []
+    notes += [f"prompts with text that the model's vocabulary lacks: {unknown:,}"] if unknown else []
     return (*measured.prompts.notes, *notes)

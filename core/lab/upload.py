@@ -151,7 +151,7 @@ class _Reader:
 
     def finish(self) -> PromptTable:
         if not self.prompts:
-            why = "; ".join(f"{n} rows: {reason}" for reason, (n, _) in self.left_out.items())
+            why = "; ".join(f"{n:,} row{'s' * (n > 1)}: {reason}" for reason, (n, _) in self.left_out.items())
             raise bad(self.name, why or "it has no rows")
         said = {w: tuple(v) if any(v) else () for w, v in self.words.items()}
         return PromptTable(

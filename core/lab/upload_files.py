@@ -43,7 +43,7 @@ class Opened:
 def open_upload(data: bytes, name: str, limits: Limits) -> Opened:
     """What the ending says it is, if its bytes agree; InputError otherwise."""
     if len(data) > limits.upload_mb * 1_000_000:
-        raise bad(name, f"it has {len(data):,} bytes, more than {limits.upload_mb} MB")
+        raise bad(name, f"it has more than {limits.upload_mb} MB", "send a part of it")
     kind = next((k for ending, k in ENDINGS.items() if name.lower().endswith(ending)), "")
     packed = next((what for magic, what in PACKED.items() if data.startswith(magic)), "")
     if packed:
@@ -58,7 +58,7 @@ def open_upload(data: bytes, name: str, limits: Limits) -> Opened:
     if len(opened.columns) > limits.n_columns:
         raise bad(name, f"it has {len(opened.columns):,} columns, more than {limits.n_columns:,}")
     if opened.n_rows > limits.n_rows:
-        raise bad(name, f"it has {opened.n_rows:,} rows, more than {limits.n_rows:,}")
+        raise bad(name, f"it has {opened.n_rows:,} rows, more than {limits.n_rows:,}", "send a part of it")
     return opened
 
 

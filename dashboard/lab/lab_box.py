@@ -64,28 +64,37 @@ def said(sent: Sent) -> str:
 
 
 def _typed(run: Run, task: str) -> None:
-    names, state = TITLES.get(task, PLAIN), st.session_state
-    keys = [f"lab_text_{i}_{run.name}" for i in (0, 1)]
+    names = TITLES.get(task, PLAIN)
     with st.form("lab_typed", border=False):
         for column, name, key, hint in zip(
-            st.columns(2), names, keys, ("one prompt a line", "what to hold them against"), strict=True
+            st.columns(2), names, _boxes(run), ("one prompt a line", "what to hold them against"), strict=True
         ):
             column.text_area(name, key=key, height=150, max_chars=lab_limits.typed_chars(), placeholder=hint)
         with st.container(horizontal=True, vertical_alignment="center"):
-            used = st.form_submit_button("Use these prompts", icon=":material/check:", type="primary")
-            whole = st.toggle(
-                "one text, line ends kept", key="lab_whole", help="Off: every line is a prompt of its own"
-            )
+            st.form_submit_button("Use these prompts", icon=":material/check:", type="primary", on_click=_use,
+                                  args=(run, task))  # fmt: skip
+            st.toggle("one text, line ends kept", key="lab_whole", help="Off: every line is a prompt of its own")
     with st.container(horizontal=True):
         st.button("Sample prompts", icon=":material/casino:", key="lab_sample", on_click=_sample, args=(run, task),
                   help="texts of this run on which the chosen feature fires, and as many at random")  # fmt: skip
         st.button("Clear", icon=":material/close:", key="lab_clear", on_click=_clear, args=(run,),
                   disabled=lab_state.sent(run) is None)  # fmt: skip
-    if used:
-        first, second = (_prompts(str(state[key]), whole) for key in keys)
+
+
+def _use(run: Run, task: str) -> None:
+    """From a callback: a click on something else right after it would end the script before it got here."""
+    state = st.session_state
+    first, second = (_prompts(str(state[key]), bool(state.lab_whole)) for key in _boxes(run))
+    try:
         if not first and not second:
             raise InputError("there is no prompt in the box", "", "type one prompt a line, or press Sample prompts")
-        _send(run, lab_state.of_texts(first, second, _names(task), "typed"))
+        _take(run, lab_state.of_texts(first, second, _names(task), "typed"))
+    except PrismError as error:
+        state.lab_error = error
+
+
+def _boxes(run: Run) -> list[str]:
+    return [f"lab_text_{i}_{run.name}" for i in (0, 1)]
 
 
 def _names(task: str) -> tuple[str, str]:
@@ -97,29 +106,37 @@ def _prompts(text: str, whole: bool) -> list[str]:
 
 
 def _send(run: Run, found: Sent) -> None:
-    lab_limits.check(found.table)
-    lab_state.send(run, found)
-    subject.remember(prompts_cell="", prompts_page=1, prompts_prompt=1, prompts_a=0, prompts_b=1)
+    _take(run, found)
     st.rerun()
 
 
+def _take(run: Run, found: Sent) -> None:
+    lab_limits.check(found.table)
+    lab_state.send(run, found)
+    subject.remember(prompts_cell="", prompts_page=1, prompts_prompt=1, prompts_a=0, prompts_b=1)
+
+
 def _sample(run: Run, task: str) -> None:
-    """From a callback: the feature at hand decides which sentences."""
+    """From a callback: the feature at hand decides which sentences; it is tested beside its nearest by default."""
+    state = st.session_state
     try:
         chosen = subject.feature()
-        fires, drawn = lab_samples.sample_prompts(run, widgets.require_feature(run) if chosen is None else chosen)
-        st.session_state[f"lab_text_0_{run.name}"] = "\n".join(fires)
-        st.session_state[f"lab_text_1_{run.name}"] = "\n".join(drawn)
-        lab_state.send(run, lab_state.of_texts(fires, drawn, _names(task), "sampled from the run's text"))
-        subject.remember(prompts_cell="", prompts_page=1, prompts_prompt=1, prompts_a=0, prompts_b=1)
+        feature = widgets.require_feature(run) if chosen is None else chosen
+        fires, drawn = lab_samples.sample_prompts(run, feature)
+        for key, texts in zip(_boxes(run), (fires, drawn), strict=True):
+            state[key] = "\n".join(texts)
+        _take(run, lab_state.of_texts(fires, drawn, _names(task), "sampled from the run's text"))
+        if not str(state.prompts_features):
+            near = run.neighbours(feature)["neighbour"].head(4).tolist()
+            subject.remember(prompts_features=",".join(map(str, (feature, *near))))
     except PrismError as error:
         st.session_state.lab_error = error
 
 
 def _clear(run: Run) -> None:
     lab_state.send(run, None)
-    for i in (0, 1):
-        st.session_state[f"lab_text_{i}_{run.name}"] = ""
+    for key in _boxes(run):
+        st.session_state[key] = ""
     subject.remember(prompts_cell="", prompts_page=1)
 
 

@@ -103,7 +103,7 @@ def head(result: LabResult, found: pd.DataFrame, chance: float | None) -> list[F
     chosen = folds["auroc_chosen"].dropna() if len(folds) else held
     others = f"{max(len(folds) - 1, 0)} of {len(folds)} folds"
     return [
-        Fact("groups", "A against B", f"A: {a}; B: {b}"),
+        Fact("groups", "A against B", "" if (a, b) == ("A", "B") else f"A: {a}; B: {b}"),
         Fact("separate them", f"{int(found['found'].sum()):,}", f"of {len(found):,} features; q ≤ {alpha}",
              "two-sided; Benjamini-Hochberg over all features tested"),
         Fact("held-out AUROC", number(held.mean() if len(held) else None), f"of the best feature, chosen on {others}, "

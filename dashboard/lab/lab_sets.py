@@ -107,7 +107,7 @@ def render_choice(run: Run) -> None:
                      on_change=_open)  # fmt: skip
         if state.prompts_set:
             st.button("Close the set", icon=":material/close:", key="lab_set_close", on_click=_close)
-            if widgets.may_write() and state.prompts_set in names:
+            if widgets.may_write() and not st.context.is_embedded and state.prompts_set in names:
                 st.button("Delete it", icon=":material/delete:", key="lab_set_delete", on_click=_delete, args=(run,))
 
 

@@ -32,6 +32,10 @@ def render(key: str, use: Callable[[Sent], None]) -> None:
     data, name = file.getvalue(), str(file.name)
     found = peek(data, name, known)
     st.html(f"<p>{escape(visible(one_line(name, 80)))}: {escape(described(found))}</p>")
+    if found.columns and not found.guess.prompt:
+        st.caption("No column has a name such as prompt or text: choose the one that holds the prompts.")
+    for note in found.notes:
+        st.html(f"<p>{escape(visible(one_line(note, 300)))}</p>")
     columns = _choose(found, f"{key}_{file.file_id}") if found.kind != "txt" else None
     if st.button("Use this file", icon=":material/check:", type="primary", key="lab_file_use"):
         use(Sent(read_prompts(data, name, columns, known), "from a file"))

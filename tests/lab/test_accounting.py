@@ -90,6 +90,14 @@ def test_counter_examples_come_first_loudest_negative_at_the_head(language: Lang
     assert rows["peak_pos"].isna().tolist() == (~rows["fires"]).tolist()
 
 
+@pytest.mark.parametrize("n", [4, 12])
+def test_a_token_rate_without_an_interval_is_explained(n: int, language: Language, model: FakePromptModel) -> None:
+    table = groups(prompts(language, n, "alpha"), prompts(language, n, seed=1), labels=True)
+    result = hold_to_account(model, table, 5, "alpha")
+    assert np.isfinite(rate(result, "token", "sensitivity")["value_lo"]) == (n >= 10)
+    assert any("it takes ten texts" in note for note in result.notes) == (n < 10)
+
+
 def test_places_count_every_token_once(language: Language, model: FakePromptModel) -> None:
     table = groups(prompts(language, 20, "alpha"), prompts(language, 20, seed=1), labels=True)
     result = hold_to_account(model, table, 5, "alpha")
