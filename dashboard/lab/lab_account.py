@@ -60,10 +60,19 @@ def _feature(run: Run) -> None:
 
 def _render_label(run: Run, feature: int) -> str:
     """What the feature is said to mean: the run's first label of it until something else is typed."""
+    key = _label_key(run, feature)
+    st.session_state.setdefault(key, label_at_hand(run, feature))
+    return str(st.text_input("Label to hold to account", key=key, max_chars=300, width=420))
+
+
+def _label_key(run: Run, feature: int) -> str:
+    return f"lab_label_{run.name}_{feature}"
+
+
+def label_at_hand(run: Run, feature: int) -> str:
+    """What was typed for this feature, else the run's first label of it, else ""."""
     labels = readers.labels_of(run, feature)["label"]
-    known = str(labels.iloc[0]) if len(labels) else ""
-    return str(st.text_input("Label to hold to account", known, key=f"lab_label_{run.name}_{feature}", max_chars=300,
-                             width=420))  # fmt: skip
+    return str(st.session_state.get(_label_key(run, feature), str(labels.iloc[0]) if len(labels) else ""))
 
 
 def _render_positive(sent: Sent) -> str | None:

@@ -12,7 +12,7 @@ from core.errors import InputError, PrismError
 from core.lab.prompts import PromptTable
 from core.store import Run
 from dashboard import facts, subject, widgets
-from dashboard.lab import lab_limits, lab_samples, lab_show, lab_state, lab_tokens, lab_upload
+from dashboard.lab import lab_account, lab_limits, lab_samples, lab_show, lab_state, lab_tokens, lab_upload
 from dashboard.lab.lab_features import plain
 from dashboard.lab.lab_jobs import Viewed
 from dashboard.lab.lab_state import Sent, values_of
@@ -76,7 +76,8 @@ def _typed(run: Run, task: str) -> None:
             st.toggle("one text, line ends kept", key="lab_whole", help="Off: every line is a prompt of its own")
     with st.container(horizontal=True):
         st.button("Sample prompts", icon=":material/casino:", key="lab_sample", on_click=_sample, args=(run, task),
-                  help="texts of this run on which the chosen feature fires, and as many at random")  # fmt: skip
+                  help="texts of this run: with the words of the label and without them" if task == "account" else
+                  "texts of this run on which the chosen feature fires, and as many at random")  # fmt: skip
         st.button("Clear", icon=":material/close:", key="lab_clear", on_click=_clear, args=(run,),
                   disabled=lab_state.sent(run) is None)  # fmt: skip
 
@@ -122,10 +123,15 @@ def _sample(run: Run, task: str) -> None:
     try:
         chosen = subject.feature()
         feature = widgets.require_feature(run) if chosen is None else chosen
-        fires, drawn = lab_samples.sample_prompts(run, feature)
-        for key, texts in zip(_boxes(run), (fires, drawn), strict=True):
+        if task == "account":
+            first, second = lab_samples.sample_by_words(run, lab_account.label_at_hand(run, feature))
+            names, origin = _names(task), "drawn from the run's text by the words of the label"
+        else:
+            first, second = lab_samples.sample_prompts(run, feature)
+            names, origin = (f"{feature} fires", "at random"), "sampled from the run's text"
+        for key, texts in zip(_boxes(run), (first, second), strict=True):
             state[key] = "\n".join(texts)
-        _take(run, lab_state.of_texts(fires, drawn, _names(task), "sampled from the run's text"))
+        _take(run, lab_state.of_texts(first, second, names, origin))
         if not str(state.prompts_features):
             near = run.neighbours(feature)["neighbour"].head(4).tolist()
             subject.remember(prompts_features=",".join(map(str, (feature, *near))))

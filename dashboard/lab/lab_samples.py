@@ -1,6 +1,7 @@
-"""Prompts to begin with, from the run's own text: beginnings of contexts up to a firing, and as many drawn at random.
+"""Prompts to begin with, from the run's own text: by a feature's firings, or by the words of a label.
 
-A beginning is what the model saw before the firing, so the feature fires on it as it did in the run.
+A beginning is what the model saw before the firing, so the feature fires on it as it did in the run. That it does is
+no evidence for a label: what holds a label to account is drawn by the label's words alone.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import re
 
 import numpy as np
 
+from core.errors import InputError
 from core.store import Run
 from dashboard import readers
 
@@ -16,6 +18,9 @@ N = 24
 """Of each kind."""
 LONGEST = 40
 """Tokens of one prompt."""
+MAX_CONTEXTS = 4_000
+"""Read for the words of a label."""
+WORD = re.compile(r"\w{3,}")
 END = re.compile(r"[.!?]\s*$")
 
 
@@ -35,14 +40,43 @@ def sample_prompts(run: Run, feature: int) -> tuple[list[str], list[str]]:
     return fires, _different(run, list(places), set(fires))
 
 
-def _different(run: Run, places: list[tuple[int, int]], taken: set[str] | None = None) -> list[str]:
-    """Beginnings of contexts up to positions, on one line, each once, at most ``N``."""
+def sample_by_words(run: Run, label: str) -> tuple[list[str], list[str]]:
+    """Beginnings of contexts with the words of a label, and ones of the same kind with none of them; blind to acts.
+
+    With every word that occurs in these texts at all, or with any where fewer than three texts have all. InputError
+    where no text has one.
+    """
+    rng, n_contexts = np.random.default_rng(7), int(run.manifest["corpus"]["n_contexts"])
+    drawn = np.sort(rng.permutation(n_contexts)[:MAX_CONTEXTS])
+    places = zip(drawn.tolist(), rng.integers(5, LONGEST, len(drawn)).tolist(), strict=True)
+    texts = [str(t) for t in rng.permutation(np.array(_different(run, list(places), most=MAX_CONTEXTS), dtype=object))]
+    wanted, words = _words(label), [_words(text) for text in texts]
+    known = wanted & set().union(*words)
+    full = [t for t, w in zip(texts, words, strict=True) if known and known <= w]
+    some = [t for t, w in zip(texts, words, strict=True) if known & w]
+    if not some:
+        raise InputError(
+            "no text of the run has a word of this label",
+            f"looked for {', '.join(sorted(wanted)[:10]) or 'words of three letters or more'} in {len(texts):,} texts",
+            "write prompts on which the feature should fire",
+        )
+    none = [t for t, w in zip(texts, words, strict=True) if not wanted & w]
+    return (full if len(full) >= 3 else some)[:N], none[:N]
+
+
+def _words(text: str) -> set[str]:
+    return set(WORD.findall(text.casefold()))
+
+
+def _different(run: Run, places: list[tuple[int, int]], taken: set[str] | None = None, most: int = N) -> list[str]:
+    """Beginnings of contexts up to positions, on one line, each once, at most ``most``."""
     found: list[str] = []
     seen, special = set(taken or ()), run.special_ids
-    for context, pos in places:
-        if len(found) == N:
+    rows = readers.contexts(run, np.array([context for context, _ in places], np.int64)) if places else []
+    for row, (_, pos) in zip(rows, places, strict=True):
+        if len(found) == most:
             break
-        ids = [int(i) for i in readers.contexts(run, np.array([context]))[0].token_ids]
+        ids = [int(i) for i in row.token_ids]
         stop = min(pos, len(ids) - 1)
         while stop < min(len(ids), LONGEST + 10) - 1 and not END.search(run.str_tokens[ids[stop]]):
             stop += 1

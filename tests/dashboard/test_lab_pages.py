@@ -97,6 +97,22 @@ def test_samples_show_something_within_one_click(model: FakePromptModel, open_pa
     assert "cat" in at.text_area(key=FIRST).value
 
 
+def test_samples_that_hold_a_label_to_account_are_drawn_by_its_words_not_by_firing(
+    model: FakePromptModel, open_page: Open, toy_cache: Path
+) -> None:
+    at = settled(button(lab(open_page, toy_cache, "account", feature="1"), "Sample prompts").click().run())
+    said = [alert for alert in alerts(at) if "no text of the run has a word of this label" in alert]
+    assert said  # the label is "cats", the text has "cat"
+    at = send(at, "an apple", "a bear")
+    at.text_input(key="lab_label_toy_1").set_value("a cat").run()
+    at = settled(button(at, "Sample prompts").click().run())
+    first, second = (at.text_area(key=key).value.splitlines() for key in (FIRST, SECOND))
+    assert first
+    assert second
+    assert all("cat" in text.split() for text in first)
+    assert not any("cat" in text.split() for text in second)
+
+
 def test_an_empty_box_says_what_to_do(model: FakePromptModel, open_page: Open, toy_cache: Path) -> None:
     at = send(lab(open_page, toy_cache), " \n ")
     assert any("there is no prompt in the box" in alert for alert in alerts(at))
