@@ -85,6 +85,8 @@ margin:0!important;padding:.12rem 0;font-size:.9rem;font-variant-numeric:tabular
 .p-score{{border-left:5px solid {LINE};padding:.5rem 1rem .6rem;border-radius:.3rem;overflow-wrap:anywhere;
 background:color-mix(in srgb,currentColor 5%,transparent);margin-bottom:.6rem}}
 .p-score p{{margin:0 0 .15rem;max-width:75ch}}
-@media (max-width:640px){{.p-lab th[scope=row]{{max-width:9rem;min-width:6rem}}
+@media (max-width:640px){{.p-rates td:nth-child(3),.p-rates .p-bar{{width:auto;min-width:4rem}}
+.p-rates td:first-child,.p-rates th:first-child{{padding-right:.2rem}}.p-rates .p-about{{display:none}}
+.p-lab th[scope=row]{{max-width:9rem;min-width:6rem}}
 .p-preview li{{flex-direction:column;gap:0}}}}
 """
