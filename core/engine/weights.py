@@ -34,6 +34,10 @@ def official_name(name: str) -> str:
     return name if Path(name).is_dir() else make_model_alias_map().get(name.lower(), name)
 
 
+TANH_GELU, ONE_KERNEL = ("gelu_new", "gelu_fast"), "gelu_pytorch_tanh"
+"""Names of one function, and the one of them that PyTorch computes in one kernel."""
+
+
 def load_config(name: str, options: dict[str, Any]) -> PretrainedConfig:
     """The model's configuration; no weights are read."""
     with model_errors(name), quiet():
@@ -67,8 +71,8 @@ def _in_one_kernel(config: PretrainedConfig) -> PretrainedConfig:
     The same function to rounding; a tenth of the time of a model of GPT-2's size.
     """
     for key in ("activation_function", "hidden_act"):
-        if getattr(config, key, None) in ("gelu_new", "gelu_fast"):
-            setattr(config, key, "gelu_pytorch_tanh")
+        if getattr(config, key, None) in TANH_GELU:
+            setattr(config, key, ONE_KERNEL)
     return config
 
 
