@@ -141,7 +141,8 @@ def test_broken_lines_are_counted_with_the_first_of_them(tmp_path: Path) -> None
     ("name", "content"),
     [
         ("x.txt", b"feature,label\n"), ("x.csv", b""), ("x.csv", b"a,b\n1,2\n"), ("x.jsonl", b""), ("x.jsonl", b"[]\n"),
-        ("x.json", b"{"), ("x.json", b"[]"), ("x.jsonl.gz", b"not gzip"), ("x.jsonl.gz", gzip.compress(b"{}")[:-4]),
+        ("x.json", b"{"), ("x.json", b"[]"), ("x.jsonl.gz", b"not gzip"),
+        ("x.jsonl.gz", gzip.compress(b"{}", mtime=0)[:-4]),
         ("x.csv", b"feature,label\n1,\xff\n"), ("x.jsonl", b'{"feature": 1}\n'), ("x.csv", b'feature,label\n1,"open'),
         ("x.json", b"[" * 100_000), ("x.jsonl", b'{"a":' + b"x" * 5_000_000),
     ],
