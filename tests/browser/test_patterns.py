@@ -71,6 +71,8 @@ def test_a_cell_says_its_pair_and_opens_where_both_fire_and_one_alone(page: Page
     for word in ("Jaccard", "phi", "decoder cosine", "cosine of C", "both fire"):
         expect(about).to_contain_text(word)
     page.mouse.click(x, y)
+    expect(page.get_by_role("heading", name="The pair")).to_be_visible()
+    a, b = re.findall(r"\d+", re.findall(r"distances_pair=([^&]+)", page.url.replace("%2C", "."))[0])
     expect(page.get_by_role("heading", name=f"Only {a} fires")).to_be_visible()
     expect(page.get_by_role("heading", name=f"Only {b} fires")).to_be_visible()
     page.wait_for_url(re.compile(rf"distances_pair={a}%2C{b}$"))
